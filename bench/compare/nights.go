@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// A step is something that every tool does in each round.
+type step struct {
+	name string
+	day  int // what the storage area holds: the number of a day of the corpus
+	kind stepKind
+}
+
+type stepKind int
+
+const (
+	backing stepKind = iota
+	restoring
+	checking
+	pruning
+)
+
+var steps = []step{
+	{"initial", 0, backing},
+	{"nothing new", 0, backing},
+	{"+3 %, −0.2 %", 1, backing},
+	{"copies of 5 %", 2, backing},
+	{"restore", 2, restoring},
+	{"check of all data", 2, checking},
+	{"prune", 2, pruning},
+}
+
+// A sample is what one step of one round took, and what it did to the repository.
+type sample struct {
+	cost
+	repository, added int64 // bytes
+	files             int   // written to the repository
+}
+
+// measureAll goes through all rounds. The samples are those of each tool and step.
+func measureAll(ctx context.Context, c *corpus, all []*tool, rounds int, dir string) error {
+	for round := range rounds {
+		for _, t := range all {
+			if t.missing {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "round %d of %d: %s", round+1, rounds, t.name)
+			if err := t.measure(ctx, c, dir); err != nil {
+				return fmt.Errorf("round %d: %w", round+1, err)
+			}
+			fmt.Fprintln(os.Stderr)
+		}
+	}
+	return nil
+}
+
+// measure lets a tool go through all steps once, in a folder that is removed afterwards.
+func (t *tool) measure(ctx context.Context, c *corpus, dir string) error {
+	if err := os.RemoveAll(dir); err != nil { // of a run that was cut off
+		return err
+	}
+	defer os.RemoveAll(dir)
+	p := places{repository: filepath.Join(dir, "repository"), home: filepath.Join(dir, "home"), target: filepath.Join(dir, "restored"), data: c.Storage, config: c.Config}
+	for _, folder := range []string{p.home, p.target} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return err
+		}
+	}
+	for _, command := range t.setUp {
+		if _, err := t.run(ctx, command, p); err != nil {
+			return err
+		}
+	}
+	for i, s := range steps {
+		if s.kind == backing {
+			p.night = strconv.Itoa(i + 1)
+			if err := c.show(s.day); err != nil {
+				return err
+			}
+		}
+		one, err := t.step(ctx, s, p)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		fmt.Fprintf(os.Stderr, " %.1f", one.wall.Seconds())
+		if t.samples == nil {
+			t.samples = make([][]sample, len(steps))
+		}
+		t.samples[i] = append(t.samples[i], one)
+	}
+	return nil
+}
+
+func (t *tool) step(ctx context.Context, s step, p places) (out sample, err error) {
+	before, bytes, err := contentsOf(p.repository)
+	if err != nil {
+		return out, err
+	}
+	for _, command := range t.commands(s.kind) {
+		took, err := t.run(ctx, command, p)
+		if err != nil {
+			return out, err
+		}
+		out.cost.add(took)
+	}
+	now, size, err := contentsOf(p.repository)
+	if err != nil {
+		return out, err
+	}
+	out.repository, out.added, out.files = size, size-bytes, written(before, now)
+	if s.kind != restoring {
+		return out, nil
+	}
+	var restored []string
+	for _, dir := range t.restored {
+		restored = append(restored, strings.ReplaceAll(p.fill(dir), "//", "/"))
+	}
+	if err := compareFolders(p.data, restored); err != nil {
+		return out, fmt.Errorf("compare what was restored: %w", err)
+	}
+	return out, os.RemoveAll(p.target)
+}
+
+func (t *tool) commands(k stepKind) []command {
+	switch k {
+	case backing:
+		return []command{t.backup}
+	case restoring:
+		return []command{t.restore}
+	case checking:
+		return []command{t.check}
+	default:
+		return t.prune
+	}
+}

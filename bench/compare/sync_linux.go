@@ -1,0 +1,6 @@
+package main
+
+import "golang.org/x/sys/unix"
+
+// syncAll writes everything to disk.
+func syncAll() { unix.Sync() }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// syncAll does nothing here.
+func syncAll() {}

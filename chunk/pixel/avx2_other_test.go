@@ -1,0 +1,5 @@
+//go:build !amd64 || noasm || purego
+
+package pixel
+
+func setAVX2(bool) bool { return false }

@@ -1,0 +1,155 @@
+//go:build !noasm && !purego
+
+#include "textflag.h"
+
+// func predictAVX2(tokens, here, above, second unsafe.Pointer, n int, k *[4]uint32) int
+//
+// Sixteen samples at a time. Samples are made signed by flipping their top bit; k holds the weights of the pairs
+// (left, second left), (above, above left), (above right, second above), and the constant that makes up for the flips.
+TEXT ·predictAVX2(SB), NOSPLIT, $0-56
+	MOVQ tokens+0(FP), DI
+	MOVQ here+8(FP), SI
+	MOVQ above+16(FP), DX
+	MOVQ second+24(FP), CX
+	MOVQ n+32(FP), R8
+	MOVQ k+40(FP), R9
+	VPBROADCASTD 0(R9), Y8
+	VPBROADCASTD 4(R9), Y9
+	VPBROADCASTD 8(R9), Y10
+	VPBROADCASTD 12(R9), Y11
+	VPCMPEQD Y15, Y15, Y15
+	VPSRLD $16, Y15, Y14
+	VPSLLW $15, Y15, Y15
+	MOVL $191, AX
+	VMOVD AX, X13
+	VPBROADCASTW X13, Y13
+	XORQ R10, R10
+	SUBQ $16, R8
+
+predictLoop:
+	CMPQ R10, R8
+	JGT predictDone
+	VPXOR -4(SI), Y15, Y0
+	VPXOR -2(SI), Y15, Y1
+	VMOVDQU (SI), Y2
+	VPXOR -2(DX), Y15, Y3
+	VPXOR (DX), Y15, Y4
+	VPXOR 2(DX), Y15, Y5
+	VPXOR (CX), Y15, Y6
+	VPUNPCKLWD Y0, Y1, Y7
+	VPMADDWD Y7, Y8, Y7
+	VPUNPCKHWD Y0, Y1, Y0
+	VPMADDWD Y0, Y8, Y0
+	VPUNPCKLWD Y3, Y4, Y1
+	VPMADDWD Y1, Y9, Y1
+	VPUNPCKHWD Y3, Y4, Y3
+	VPMADDWD Y3, Y9, Y3
+	VPADDD Y1, Y7, Y7
+	VPADDD Y3, Y0, Y0
+	VPUNPCKLWD Y6, Y5, Y1
+	VPMADDWD Y1, Y10, Y1
+	VPUNPCKHWD Y6, Y5, Y5
+	VPMADDWD Y5, Y10, Y5
+	VPADDD Y1, Y7, Y7
+	VPADDD Y5, Y0, Y0
+	VPADDD Y11, Y7, Y7
+	VPADDD Y11, Y0, Y0
+	VPSRLD $12, Y7, Y7
+	VPSRLD $12, Y0, Y0
+	VPAND Y14, Y7, Y7
+	VPAND Y14, Y0, Y0
+	VPACKUSDW Y0, Y7, Y7 // the predictions
+	VPSUBW Y7, Y2, Y2
+	VPADDW Y2, Y2, Y0
+	VPSRAW $15, Y2, Y2
+	VPXOR Y2, Y0, Y0 // zig-zagged
+	VPSUBUSW Y13, Y0, Y1
+	VPTEST Y1, Y1
+	JNZ predictDone // one of them needs extra bytes
+	VPACKUSWB Y0, Y0, Y0
+	VPERMQ $0x08, Y0, Y0
+	VMOVDQU X0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DX
+	ADDQ $32, CX
+	ADDQ $16, DI
+	ADDQ $16, R10
+	JMP predictLoop
+
+predictDone:
+	VZEROUPPER
+	MOVQ R10, ret+48(FP)
+	RET
+
+// func sumAVX2(sums, tokens, above, second unsafe.Pointer, n int, k *[4]uint32) int
+//
+// Sixteen samples at a time: k holds the weights of the pairs (above, above left) and (above right, second above), and the
+// constant, which has 16 fractional bits.
+TEXT ·sumAVX2(SB), NOSPLIT, $0-56
+	MOVQ sums+0(FP), DI
+	MOVQ tokens+8(FP), SI
+	MOVQ above+16(FP), DX
+	MOVQ second+24(FP), CX
+	MOVQ n+32(FP), R8
+	MOVQ k+40(FP), R9
+	VPBROADCASTD 0(R9), Y8
+	VPBROADCASTD 4(R9), Y9
+	VPBROADCASTD 8(R9), Y10
+	VPCMPEQD Y15, Y15, Y15
+	VPSRLW $15, Y15, Y14 // 1
+	VPSLLW $15, Y15, Y15
+	VPXOR Y12, Y12, Y12
+	MOVL $191, AX
+	VMOVD AX, X13
+	VPBROADCASTW X13, Y13
+	XORQ R10, R10
+	SUBQ $16, R8
+
+sumLoop:
+	CMPQ R10, R8
+	JGT sumDone
+	VPMOVZXBW (SI), Y0
+	VPSUBUSW Y13, Y0, Y1
+	VPTEST Y1, Y1
+	JNZ sumDone // one of them has extra bytes
+	VPXOR -2(DX), Y15, Y3
+	VPXOR (DX), Y15, Y4
+	VPXOR 2(DX), Y15, Y5
+	VPXOR (CX), Y15, Y6
+	VPSRLW $1, Y0, Y1
+	VPAND Y14, Y0, Y0
+	VPSUBW Y0, Y12, Y0
+	VPXOR Y1, Y0, Y0 // the residuals
+	VPUNPCKLWD Y3, Y4, Y1
+	VPMADDWD Y1, Y8, Y1
+	VPUNPCKHWD Y3, Y4, Y3
+	VPMADDWD Y3, Y8, Y3
+	VPUNPCKLWD Y6, Y5, Y2
+	VPMADDWD Y2, Y9, Y2
+	VPUNPCKHWD Y6, Y5, Y5
+	VPMADDWD Y5, Y9, Y5
+	VPADDD Y1, Y2, Y1
+	VPADDD Y3, Y5, Y3
+	VPSLLD $4, Y1, Y1
+	VPSLLD $4, Y3, Y3
+	VPUNPCKLWD Y0, Y12, Y2
+	VPUNPCKHWD Y0, Y12, Y5
+	VPADDD Y10, Y2, Y2
+	VPADDD Y10, Y5, Y5
+	VPADDD Y2, Y1, Y1
+	VPADDD Y5, Y3, Y3
+	VPERM2I128 $0x20, Y3, Y1, Y2
+	VPERM2I128 $0x31, Y3, Y1, Y5
+	VMOVDQU Y2, (DI)
+	VMOVDQU Y5, 32(DI)
+	ADDQ $64, DI
+	ADDQ $16, SI
+	ADDQ $32, DX
+	ADDQ $32, CX
+	ADDQ $16, R10
+	JMP sumLoop
+
+sumDone:
+	VZEROUPPER
+	MOVQ R10, ret+48(FP)
+	RET

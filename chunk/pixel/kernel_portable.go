@@ -1,0 +1,9 @@
+//go:build !amd64 || noasm || purego
+
+package pixel
+
+// predictOne is predict for one set of at most six taps and a step of one.
+func (b *block) predictOne(at, n int) { b.predict6(at, n) }
+
+// restoreOne is restore for one set of at most six taps and a step of one.
+func (b *block) restoreOne(at, n int) { b.restore6(at, n) }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package pixel_test
+
+const stride = 1

@@ -1,0 +1,190 @@
+package repo
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+
+	"github.com/zeebo/blake3"
+	bolt "go.etcd.io/bbolt"
+)
+
+const (
+	catalogueVersion = 2
+	stateSum         = 8 // bytes of BLAKE3 behind the state
+)
+
+var (
+	bucketMeta     = []byte("meta")
+	bucketSegments = []byte("segments")
+	bucketVolumes  = []byte("volumes")
+	bucketEpochs   = []byte("epochs")
+	keyState       = []byte("state")
+)
+
+// state is the value of meta/state.
+type state struct {
+	generation uint64
+	next       uint32
+	sum        uint64
+}
+
+func (c *catalogue) marshal(s state) []byte {
+	out := binary.LittleEndian.AppendUint32([]byte(c.repository), catalogueVersion)
+	out = binary.LittleEndian.AppendUint64(out, s.generation)
+	out = binary.LittleEndian.AppendUint32(out, s.next)
+	out = binary.LittleEndian.AppendUint64(out, s.sum)
+	sum := blake3.Sum256(out)
+	return append(out, sum[:stateSum]...)
+}
+
+// readState returns the zero state when nothing was committed yet.
+func (c *catalogue) readState(tx *bolt.Tx) (s state, err error) {
+	meta := tx.Bucket(bucketMeta)
+	if meta == nil {
+		return s, nil
+	}
+	b := meta.Get(keyState)
+	if at := len(c.repository) + 4; len(b) == at+20+stateSum {
+		s = state{binary.LittleEndian.Uint64(b[at:]), binary.LittleEndian.Uint32(b[at+8:]), binary.LittleEndian.Uint64(b[at+12:])}
+	}
+	if s.generation == 0 || !bytes.Equal(b, c.marshal(s)) {
+		return s, fmt.Errorf("%w: not the state of this repository's catalogue", errDerived)
+	}
+	return s, nil
+}
+
+// loadEntries reads everything but the state.
+func (c *catalogue) loadEntries(tx *bolt.Tx, out *collection, want uint64) error {
+	var sum uint64
+	each := func(bucket []byte, take func(k, v []byte) error) error {
+		b := tx.Bucket(bucket)
+		if b == nil {
+			return fmt.Errorf("%w: bucket %s is missing", errDerived, bucket)
+		}
+		return b.ForEach(func(k, v []byte) error {
+			sum += entrySum(bucket, k, v)
+			return take(k, v)
+		})
+	}
+	err := each(bucketSegments, func(k, v []byte) error {
+		s, err := parseSegmentState(v)
+		out.segments[string(k)] = s
+		if s.number != 0 && !s.live {
+			out.dead[s.number] = true
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = each(bucketEpochs, func(k, v []byte) error {
+		if len(k) != 4 || len(v) != tableEpoch || binary.BigEndian.Uint32(k) != uint32(len(out.epochIDs)+1) {
+			return fmt.Errorf("%w: epochs out of order", errDerived)
+		}
+		out.epochNumber([16]byte(v))
+		return nil
+	})
+	out.newEpochs = 0
+	if err != nil {
+		return err
+	}
+	err = each(bucketVolumes, func(k, v []byte) error {
+		s, err := parseShape(v)
+		if err != nil {
+			return err
+		}
+		opened, err := openVolume(c.dir, string(k), s)
+		if err == nil {
+			out.volumes = append(out.volumes, opened)
+		}
+		return err
+	})
+	if err == nil && sum != want {
+		err = fmt.Errorf("%w: entries are missing or changed", errDerived)
+	}
+	out.sortVolumes()
+	return err
+}
+
+// put writes what has changed, and returns the names of the volumes that are no longer part of it.
+func (c *catalogue) put(tx *bolt.Tx, from *collection, generation uint64) (merged map[string]bool, err error) {
+	var buckets [4]*bolt.Bucket
+	for i, name := range [][]byte{bucketMeta, bucketSegments, bucketVolumes, bucketEpochs} {
+		if buckets[i], err = tx.CreateBucketIfNotExists(name); err != nil {
+			return nil, err
+		}
+	}
+	meta, segments, volumes, epochs := buckets[0], buckets[1], buckets[2], buckets[3]
+	for name := range from.changed {
+		if s, ok := from.segments[name]; ok {
+			err = segments.Put([]byte(name), s.marshal())
+		} else {
+			err = segments.Delete([]byte(name))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for n := len(from.epochIDs) - from.newEpochs; n < len(from.epochIDs); n++ {
+		if err := epochs.Put(epochKey(n), from.epochIDs[n][:]); err != nil {
+			return nil, err
+		}
+	}
+	if merged, err = putVolumes(volumes, from.volumes); err != nil {
+		return nil, err
+	}
+	return merged, meta.Put(keyState, c.marshal(state{generation, from.next, from.sum()}))
+}
+
+// putVolumes makes a bucket name just these volumes, and returns the names that it had besides.
+func putVolumes(b *bolt.Bucket, volumes []*volume) (merged map[string]bool, err error) {
+	merged = map[string]bool{}
+	if err := b.ForEach(func(k, _ []byte) error {
+		merged[string(k)] = true
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	for _, v := range volumes {
+		delete(merged, v.name())
+		if _, err := os.Stat(v.path); err != nil { // it was a day old, and nobody named it
+			return nil, err
+		}
+		if err := b.Put([]byte(v.name()), v.shape.marshal()); err != nil {
+			return nil, err
+		}
+	}
+	for name := range merged {
+		if err := b.Delete([]byte(name)); err != nil {
+			return nil, err
+		}
+	}
+	return merged, nil
+}
+
+// sum is the sum over all entries that index.bolt has after put.
+func (c *collection) sum() (sum uint64) {
+	for name, s := range c.segments {
+		sum += entrySum(bucketSegments, []byte(name), s.marshal())
+	}
+	for n, id := range c.epochIDs {
+		sum += entrySum(bucketEpochs, epochKey(n), id[:])
+	}
+	for _, v := range c.volumes {
+		sum += entrySum(bucketVolumes, []byte(v.name()), v.shape.marshal())
+	}
+	return sum
+}
+
+// epochKey is the key of the epoch at position n.
+func epochKey(n int) []byte { return binary.BigEndian.AppendUint32(nil, uint32(n)+1) }
+
+// entrySum is an entry's share of the sum.
+func entrySum(bucket, key, value []byte) uint64 {
+	b := append(append(make([]byte, 0, 160), bucket...), 0)
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(key)))
+	sum := blake3.Sum256(append(append(b, key...), value...))
+	return binary.LittleEndian.Uint64(sum[:])
+}

@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package storage
+
+func renameNew(old, new string) error { return linkNew(old, new) }
