@@ -14,7 +14,7 @@ import (
 )
 
 // TestVolumesThatShrink: an open volume is cut off below its readers, or has junk in it. Whatever is asked of it, lookups, walks, merges, the answer
-// is right: the catalogue is built anew.
+// is right: the catalogue is built anew. So it is when they are mapped, where a page that is gone is a signal.
 func TestVolumesThatShrink(t *testing.T) {
 	junk := bytes.Repeat([]byte{0xA5}, 64)
 	for name, spoil := range map[string]func(path string, size int64) error{
@@ -58,10 +58,16 @@ func TestVolumesThatShrink(t *testing.T) {
 				}
 			},
 		} {
-			t.Run(name+"/"+ask, func(t *testing.T) {
+			shrinks := func(t *testing.T, isMapped bool) {
 				w := newWorld(t, 31)
 				nights(w, 5)
 				r := w.open(w.cache)
+				if isMapped {
+					w.verify(r)
+				}
+				if isMapped != (mappedBytes.Load() > 0) && mapsFiles {
+					t.Fatalf("%d bytes are mapped", mappedBytes.Load())
+				}
 				for _, path := range w.volumes() {
 					info, err := os.Stat(path)
 					if err != nil {
@@ -72,7 +78,9 @@ func TestVolumesThatShrink(t *testing.T) {
 					}
 				}
 				question(w, r)
-			})
+			}
+			t.Run(name+"/"+ask, func(t *testing.T) { shrinks(t, false) })
+			t.Run(name+"/"+ask+", mapped", func(t *testing.T) { shrinks(t, true) })
 		}
 	}
 }

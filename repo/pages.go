@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
-	"os"
 	"sync"
 )
 
@@ -18,9 +17,9 @@ const (
 
 // entryPages are the entries of a volume, sorted: one read finds a blob, two where its page has overflowed.
 type entryPages struct {
-	in    *os.File
-	at    int64  // bytes from the start of the volume to the first page
-	homes uint32 // pages over which the entries are spread
+	in    io.ReaderAt // the volume
+	at    int64       // bytes from the start of the volume to the first page
+	homes uint32      // pages over which the entries are spread
 	pages uint32
 	seed  uint32
 }

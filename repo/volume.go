@@ -58,6 +58,7 @@ type volume struct {
 	shape
 	path    string // empty: a private file that has no name any more, or goes when it is closed
 	file    *os.File
+	random  randomFile // the same
 	filter  filter
 	entries entryPages
 	listed  atomic.Bool  // index.bolt names it
@@ -89,7 +90,9 @@ func newVolumeFile(dir string) (file *os.File, path string, seed uint32, err err
 
 // newVolume reads a file of the given shape, which is the volume's from here on.
 func newVolume(file *os.File, path string, s shape) *volume {
-	v := &volume{shape: s, path: path, file: file, entries: entryPages{file, s.pagesAt(), s.homes, s.pages, s.seed}}
+	v := &volume{shape: s, path: path, file: file}
+	v.random.file, v.random.size = file, s.size()
+	v.entries = entryPages{&v.random, s.pagesAt(), s.homes, s.pages, s.seed}
 	v.filter.in, v.filter.at, v.filter.count, v.filter.seed = file, s.filterAt(), s.filterPages, s.seed
 	v.users.Store(1)
 	return v
@@ -129,6 +132,7 @@ func (v *volume) release() {
 	if v.users.Add(-1) > 0 {
 		return
 	}
+	v.random.close()
 	_ = v.file.Close() // derived, and what counts was synced
 	if !v.listed.Load() && v.path != "" {
 		_ = os.Remove(v.path) // what stays is deleted when it is a day old
@@ -149,7 +153,7 @@ func (v *volume) pack(n uint32) (packCell, error) {
 		return packCell{}, fmt.Errorf("%w: a pack beyond the last", errDerived)
 	}
 	var b [packCellSize]byte
-	if _, err := v.file.ReadAt(b[:], int64(n)*packCellSize); err != nil {
+	if _, err := v.random.ReadAt(b[:], int64(n)*packCellSize); err != nil {
 		return packCell{}, fmt.Errorf("%w: read a pack: %w", errDerived, err)
 	}
 	return parsePackCell(b[:], v.seed, n)
