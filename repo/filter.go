@@ -77,6 +77,7 @@ func (f *filter) load(n uint64) error {
 	if !f.ready.Load() {
 		f.pages, f.loaded = make([]byte, int(f.count)*filterPageSize), make([]atomic.Uint32, f.count/32+1)
 		f.ready.Store(true)
+		resident.Add(int64(len(f.pages)))
 	}
 	if f.loaded[n/32].Load()&(1<<(n%32)) != 0 {
 		return nil
@@ -90,6 +91,12 @@ func (f *filter) load(n uint64) error {
 	}
 	f.loaded[n/32].Or(1 << (n % 32))
 	return nil
+}
+
+// close gives the memory back; nobody may ask any more.
+func (f *filter) close() {
+	resident.Add(-int64(len(f.pages)))
+	f.pages = nil
 }
 
 // filterWriter writes a filter of prefixes that come in ascending order.

@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	mapAfter    = 4096      // bytes of a file for each read at random before it is mapped
-	mappedLimit = 768 << 20 // bytes of all files that are mapped at once: what they may add to the memory that is resident
+	mapAfter      = 4096        // bytes of a file for each read at random before it is mapped
+	residentLimit = 960_000_000 // bytes of filters and mappings with which more is mapped
 )
 
-// mappedBytes is how long the files are that are mapped now.
-var mappedBytes atomic.Int64
+// resident is how many bytes the filters take that have been read, and the files that are mapped.
+var resident atomic.Int64
 
 // randomFile is a file of fixed length that is read at random. It is read by pread at first; one that is read so often that all of it is
 // in memory before long is mapped, which takes half the time for a hit and leaves no trace in the memory of the many runs that ask for
@@ -39,20 +39,20 @@ func (r *randomFile) ReadAt(p []byte, at int64) (int, error) {
 
 // mapAll maps the file if there is room for it and the system can; else it goes on being read.
 func (r *randomFile) mapAll() {
-	if mappedBytes.Add(r.size) <= mappedLimit {
+	if resident.Add(r.size) <= residentLimit {
 		if bytes, err := mapFile(r.file, r.size); err == nil {
 			r.mapping.Store(&bytes)
 			return
 		}
 	}
-	mappedBytes.Add(-r.size)
+	resident.Add(-r.size)
 }
 
 // close ends the mapping; nobody may read any more.
 func (r *randomFile) close() {
 	if bytes := r.mapping.Swap(nil); bytes != nil {
 		unmapFile(*bytes)
-		mappedBytes.Add(-r.size)
+		resident.Add(-r.size)
 	}
 }
 

@@ -40,7 +40,7 @@ func randomFileOf(t *testing.T, size int) (*randomFile, []byte) {
 // TestRandomFile: from the first read to long after the file is mapped, by several at once, each read gives what the file has, and
 // the end of the file is the end.
 func TestRandomFile(t *testing.T) {
-	before := mappedBytes.Load()
+	before := resident.Load()
 	r, content := randomFileOf(t, 10*mapAfter+123)
 	var all sync.WaitGroup
 	for seed := range uint64(4) {
@@ -63,11 +63,11 @@ func TestRandomFile(t *testing.T) {
 			t.Errorf("%d bytes at %d, %v", n, at, err)
 		}
 	}
-	if mapped := mappedBytes.Load() - before; mapsFiles && mapped != r.size {
+	if mapped := resident.Load() - before; mapsFiles && mapped != r.size {
 		t.Errorf("%d bytes are mapped", mapped)
 	}
 	r.close()
-	if mapped := mappedBytes.Load() - before; mapped != 0 {
+	if mapped := resident.Load() - before; mapped != 0 {
 		t.Errorf("%d bytes are mapped by nobody", mapped)
 	}
 }
@@ -94,8 +94,8 @@ func TestMappedFileIsCutOff(t *testing.T) {
 // TestMappedLimit: a file for which there is no room is read as before.
 func TestMappedLimit(t *testing.T) {
 	r, content := randomFileOf(t, 2*mapAfter)
-	mappedBytes.Add(mappedLimit)
-	defer mappedBytes.Add(-mappedLimit)
+	resident.Add(residentLimit)
+	defer resident.Add(-residentLimit)
 	r.mapAll()
 	if r.mapping.Load() != nil {
 		t.Error("it is mapped beyond the limit")

@@ -132,6 +132,7 @@ func (v *volume) release() {
 	if v.users.Add(-1) > 0 {
 		return
 	}
+	v.filter.close()
 	v.random.close()
 	_ = v.file.Close() // derived, and what counts was synced
 	if !v.listed.Load() && v.path != "" {
