@@ -53,11 +53,11 @@ type Splitter struct {
 // stepSize is how many bytes are read at once past Min.
 const stepSize = 64 << 10
 
-// NewSplitter returns a Splitter without a stream: Next gives io.EOF until Reset. It panics if the bounds are not
+// NewSplitter returns a Splitter without a stream: Next gives io.EOF until Reset. It panics if pol is none of degree 8 to 53, or the bounds are not
 // 64 <= Min <= Max and 1 <= AverageBits <= 40: they are constants of a program, not input.
 func NewSplitter(pol Pol, b Bounds) *Splitter {
-	if b.Min < rollSize || b.Max < b.Min || b.AverageBits < 1 || b.AverageBits > 40 {
-		panic(fmt.Sprintf("chunk: bad bounds %+v", b))
+	if pol.Deg() < 8 || pol.Deg() > 53 || b.Min < rollSize || b.Max < b.Min || b.AverageBits < 1 || b.AverageBits > 40 {
+		panic(fmt.Sprintf("chunk: bad polynomial of degree %d, or bounds %+v", pol.Deg(), b))
 	}
 	return &Splitter{rabin: rabinOf(pol), bounds: b, mask: 1<<b.AverageBits - 1, err: io.EOF}
 }

@@ -116,6 +116,7 @@ type checker struct {
 	quarantine quarantine
 	lostEpochs map[[16]byte]bool // whose keys are lost, of those
 	decoded    *readCopies       // need not be decoded
+	perPack    int               // goroutines that compare the blobs of a pack; 0: one, since packs are read side by side
 	segments   []string          // names of good ones
 	superseded map[string]bool   // names of segments that others supersede
 }

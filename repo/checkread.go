@@ -113,31 +113,43 @@ func (c *checker) wholePack(ctx context.Context, p packRecord, raw []byte) error
 	return c.parityOf(ctx, name)
 }
 
+// blobs compares the blobs of a pack with their IDs, in as many goroutines as perPack says.
 func (c *checker) blobs(ctx context.Context, p packRecord, raw []byte) error {
-	var plain []byte
-	for i := range p.table.len() {
-		e := p.table.entry(i)
-		if c.decoded.has(p.id, e.offset) {
-			continue
-		}
-		key, err := c.r.blobKey(ctx, p.class, p.table.epochOf(e))
-		if err == nil {
-			end := int64(e.offset) + int64(e.sealed)
-			if end > int64(len(raw)) {
-				err = fmt.Errorf("pack is cut short: %w", ErrCorrupt)
-			} else {
-				plain, err = c.r.openEntry(p.class, e.id, int(e.plain), key, raw[e.offset:end], plain[:0])
+	g, ctx := errgroup.WithContext(ctx)
+	for first := range max(1, c.perPack) {
+		g.Go(func() error {
+			var plain []byte
+			for i := first; i < p.table.len(); i += max(1, c.perPack) {
+				plain = c.blob(ctx, p, p.table.entry(i), raw, plain[:0])
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
 			}
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			c.found(!c.isBad(p.id), p.id.object(), "blob %.8s at offset %d: %v", e.id, e.offset, err)
-			c.mu.Lock()
-			c.report.BadBlobs = append(c.report.BadBlobs, e.id)
-			c.mu.Unlock()
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// blob compares a blob with its ID, and returns the memory that it took.
+func (c *checker) blob(ctx context.Context, p packRecord, e tableEntry, raw, plain []byte) []byte {
+	if c.decoded.has(p.id, e.offset) {
+		return plain
+	}
+	key, err := c.r.blobKey(ctx, p.class, p.table.epochOf(e))
+	if err == nil {
+		end := int64(e.offset) + int64(e.sealed)
+		if end > int64(len(raw)) {
+			err = fmt.Errorf("pack is cut short: %w", ErrCorrupt)
+		} else {
+			plain, err = c.r.openEntry(p.class, e.id, int(e.plain), key, raw[e.offset:end], plain)
 		}
 	}
-	return nil
+	if err != nil && ctx.Err() == nil {
+		c.found(!c.isBad(p.id), p.id.object(), "blob %.8s at offset %d: %v", e.id, e.offset, err)
+		c.mu.Lock()
+		c.report.BadBlobs = append(c.report.BadBlobs, e.id)
+		c.mu.Unlock()
+	}
+	return plain
 }

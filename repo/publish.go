@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"time"
 
@@ -30,6 +31,7 @@ func (u *Run) ReadBack(ctx context.Context, n int, seed uint64) error {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	rnd.Shuffle(len(packs), func(i, j int) { packs[i], packs[j] = packs[j], packs[i] })
 	c := newChecker(u.r)
+	c.perPack = runtime.GOMAXPROCS(0)
 	for _, p := range packs[:min(n, len(packs))] {
 		if err := c.pack(ctx, p, true); err != nil {
 			return err
@@ -85,6 +87,7 @@ func (u *Run) expired(ctx context.Context) (bool, error) {
 // End closes the run and, unless it was abandoned, puts the catalogue in order: a minute, now and then, where there are a hundred
 // million blobs. The error matches ErrExpired when it was abandoned and had been given up: that may be why.
 func (u *Run) End(ctx context.Context, how Outcome, at time.Time) error {
+	u.behind.wait()
 	var given error
 	if how == Abandoned {
 		if expired, err := u.expired(ctx); err == nil && expired {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -22,13 +21,14 @@ type RunInfo struct {
 }
 
 // Run stores blobs. Put may be called by several goroutines at once; the other methods by one.
-// Memory is bounded by two open packs, one pack for each goroutine that writes a full one, and about 150 bytes for each blob
-// that is new since the last Checkpoint.
+// Memory is bounded by two open packs, those that are being written, one for each core and one fewer, a full one for each goroutine that
+// waits to have it written, and about 150 bytes for each blob that is new since the last Checkpoint.
 type Run struct {
 	r    *Repository
 	name string // TIME-ID
 
-	inPut sync.RWMutex // held for reading during Put, for writing by Checkpoint: so that a checkpoint covers what Put returned
+	inPut  sync.RWMutex // held for reading during Put, for writing by Checkpoint: so that a checkpoint covers what Put returned
+	behind writeBehind
 
 	mu       sync.Mutex
 	open     map[Class]*packBuilder
@@ -68,7 +68,7 @@ func (r *Repository) BeginNamed(ctx context.Context, name string, info RunInfo) 
 }
 
 func newRun(r *Repository, name string) *Run {
-	return &Run{r: r, name: name, open: map[Class]*packBuilder{}, pending: map[ID]bool{}}
+	return &Run{r: r, name: name, open: map[Class]*packBuilder{}, pending: map[ID]bool{}, behind: newWriteBehind()}
 }
 
 // nextSegment is the name of the run's next segment.
@@ -117,9 +117,7 @@ func (u *Run) Put(ctx context.Context, class Class, plain []byte, layout pixel.L
 	defer blobBuffers.Put(buf)
 	*buf = u.r.codec.encodeAndSeal((*buf)[:0], key, id, plain, layout)
 	if full := u.append(class, epochID, id, *buf, len(plain)); full != nil {
-		if err := u.write(ctx, full); err != nil {
-			return id, false, u.fail(err)
-		}
+		u.writeBehind(ctx, full)
 	}
 	return id, true, nil
 }
@@ -202,73 +200,4 @@ func (u *Run) append(class Class, epochID *[16]byte, id ID, sealed []byte, plain
 	}
 	delete(u.open, class)
 	return b
-}
-
-// write makes a pack durable. It counts only once a segment lists it.
-func (u *Run) write(ctx context.Context, b *packBuilder) error {
-	record, data := b.finish(u.r.keys)
-	if err := u.r.st.Put(ctx, record.id.object(), data); err != nil {
-		return fmt.Errorf("write pack %.8s: %w", record.id, err)
-	}
-	b.release()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.written = append(u.written, record)
-	u.bytes += record.size
-	u.remember(record)
-	return nil
-}
-
-// maxSample bounds the packs that ReadBack chooses from.
-const maxSample = 100
-
-// remember keeps a pack in the sample, or not, so that each pack has the same chance.
-func (u *Run) remember(p packRecord) {
-	u.packs++
-	if len(u.sample) < maxSample {
-		u.sample = append(u.sample, p)
-	} else if i := rand.IntN(u.packs); i < maxSample {
-		u.sample[i] = p
-	}
-}
-
-// Checkpoint makes all that Put has returned durable and lists it in a segment: a later run finds it, whatever happens to this one.
-func (u *Run) Checkpoint(ctx context.Context) error {
-	u.inPut.Lock()
-	defer u.inPut.Unlock()
-	if u.failed != nil {
-		return u.failed
-	}
-	for _, class := range []Class{Content, Structure} {
-		if b := u.open[class]; b != nil {
-			delete(u.open, class)
-			if err := u.write(ctx, b); err != nil {
-				return u.fail(err)
-			}
-		}
-	}
-	for len(u.written) > 0 {
-		n := segmentBatch(u.written)
-		name := u.nextSegment()
-		if err := u.r.PutObject(ctx, KindSegment, name, segment{packs: u.written[:n]}.marshal()); err != nil {
-			return u.fail(err)
-		}
-		u.r.adopt(name, u.written[:n])
-		u.written = u.written[n:]
-	}
-	u.pending = map[ID]bool{}
-	return nil
-}
-
-// segmentBatch returns how many of the records fit into one segment.
-func segmentBatch(records []packRecord) (n int) {
-	size := 0
-	for n < len(records) {
-		size += recordHead + len(records[n].table)
-		if n > 0 && size > maxBody/2 {
-			break
-		}
-		n++
-	}
-	return n
 }

@@ -66,7 +66,7 @@ func TestCopyAttachmentReadsLittle(t *testing.T) {
 func TestSkip(t *testing.T) {
 	ctx := t.Context()
 	blobs := memoryBlobs{}
-	w := newStreamWriter(ctx, blobs, 0, chunk.Stream, repo.Structure)
+	w := newStreamWriter(ctx, blobs, 0x3DA3358B4DC173, chunk.Stream, repo.Structure)
 	w.cut = nil // items are added by hand, so that there are enough for two levels of lists
 	var whole []byte
 	for i := range maxListItems*2 + 5 {
