@@ -50,7 +50,7 @@ func faultStride() int {
 	if os.Getenv("ORTHOKEEP_CRASH") != "" {
 		return 1
 	}
-	return 19
+	return 29
 }
 
 // TestFaultsOfOperations: each request of each operation goes wrong once. The operation says so, or does without; nothing that was readable is
