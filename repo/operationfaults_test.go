@@ -21,6 +21,7 @@ type operation struct {
 var operations = map[string]operation{
 	"check of damage that parity heals": {parity: MaxParity, prepare: damagedSlightly, run: checkOnce, unsound: true},
 	"repair":                            {prepare: damagedForGood, run: repairOnce, unsound: true},
+	"repair over a damaged catalogue":   {prepare: withoutAPack, run: repairOverDamage, unsound: true},
 	"prune":                             {prepare: muchToPrune, run: pruneOnce},
 	"prune, with parity":                {parity: 5, prepare: leftBehind, run: pruneOnce},
 	"reading after a crash":             {prepare: crashedReading, run: readOnce, unsound: true},

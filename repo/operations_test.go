@@ -3,6 +3,8 @@ package repo
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -18,6 +20,22 @@ func checkOnce(ctx context.Context, p *place) error {
 
 // repairOnce is a repair as package snapshot makes it.
 func repairOnce(ctx context.Context, p *place) error {
+	return repairWith(ctx, p, func() error { return nil })
+}
+
+// repairOverDamage is a repair whose catalogue is damaged meanwhile.
+func repairOverDamage(ctx context.Context, p *place) error {
+	return repairWith(ctx, p, func() error {
+		paths, err := filepath.Glob(filepath.Join(p.cache, volumePrefix+"*"))
+		for _, path := range paths {
+			err = errors.Join(err, os.Truncate(path, 0))
+		}
+		return err
+	})
+}
+
+// repairWith does something else before it salvages.
+func repairWith(ctx context.Context, p *place, meanwhile func() error) error {
 	r, err := p.open(ctx)
 	if err != nil {
 		return err
@@ -28,7 +46,12 @@ func repairOnce(ctx context.Context, p *place) error {
 		return err
 	}
 	err = x.Objects(ctx, true, noProgress{})
-	for _, step := range []func(context.Context) error{x.Segments, x.Salvage, func(ctx context.Context) error { return x.Quarantine(ctx, nil, nil) }} {
+	for _, step := range []func(context.Context) error{
+		x.Segments,
+		func(context.Context) error { return meanwhile() },
+		x.Salvage,
+		func(ctx context.Context) error { return x.Quarantine(ctx, nil, nil) },
+	} {
 		if err == nil {
 			err = step(ctx)
 		}
@@ -93,23 +116,31 @@ func changeOnce(ctx context.Context, p *place) error {
 	return nil
 }
 
-// damagedSlightly has damage of every kind, that a parity of the same length as the object heals.
+// damagedSlightly has damage of every kind that a parity of the same length as the object heals, or a second copy.
 func damagedSlightly(p *place) {
 	for range 2 {
 		p.store(Content, 5)
 		p.store(Structure, 4)
 	}
-	packs := p.names("packs/")
-	p.spoil(packs[0], removed)
-	p.spoil(packs[1], cutOff)
-	p.spoil(packs[2], turned)
-	p.spoil(parityPrefix+packs[3], turned)
+	for i, name := range p.names("packs/") {
+		switch i % 4 {
+		case 0:
+			p.spoil(name, removed)
+		case 1:
+			p.spoil(name, cutOff)
+		case 2:
+			p.spoil(name, turned)
+		default:
+			p.spoil(parityPrefix+name, turned)
+		}
+	}
 	segments := p.names(segmentsPrefix)
 	p.spoil(segments[0], turned)
 	p.spoil(segments[1], removed)
-	epoch := p.names(epochsPrefix + "a/")[0]
-	p.spoil(epoch, removed)
-	p.spoil(parityPrefix+epoch, removed)
+	for _, epoch := range p.names(epochsPrefix + "a/") {
+		p.spoil(epoch, removed)
+		p.spoil(parityPrefix+epoch, removed)
+	}
 	for _, name := range p.names(runsPrefix) {
 		if strings.HasSuffix(name, endSuffix) {
 			p.spoil(name, removed)
@@ -136,6 +167,12 @@ func (p *place) giveUp() {
 	if r.settings.Parity > 0 {
 		p.spoil(parityPrefix+label, removed)
 	}
+}
+
+// withoutAPack has lost a pack, and nothing else.
+func withoutAPack(p *place) {
+	p.losePack(p.store(Content, 8)[7])
+	p.store(Structure, 3)
 }
 
 // damagedForGood has no parity, and damage that loses something: parts of packs, of which the rest fills another one, a whole pack, a segment, the
