@@ -25,11 +25,9 @@ func encryptAge(plain []byte, to ...age.Recipient) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.Write(plain); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
+	_, err = w.Write(plain)
+	if err := errors.Join(err, w.Close()); err != nil {
+		panic("repo: " + err.Error()) // a buffer takes everything
 	}
 	return out.Bytes(), nil
 }

@@ -141,11 +141,9 @@ func (c *catalogue) put(tx *bolt.Tx, from *collection, generation uint64) (merge
 // putVolumes makes a bucket name just these volumes, and returns the names that it had besides.
 func putVolumes(b *bolt.Bucket, volumes []*volume) (merged map[string]bool, err error) {
 	merged = map[string]bool{}
-	if err := b.ForEach(func(k, _ []byte) error {
+	all := b.Cursor()
+	for k, _ := all.First(); k != nil; k, _ = all.Next() {
 		merged[string(k)] = true
-		return nil
-	}); err != nil {
-		return nil, err
 	}
 	for _, v := range volumes {
 		delete(merged, v.name())

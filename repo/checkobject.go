@@ -152,11 +152,7 @@ func (c *checker) whole(name string, raw []byte) error {
 	if kindOf(name) != KindSegment {
 		return nil
 	}
-	body, err := c.r.keys.openObject(KindSegment, name, raw)
-	if err != nil {
-		return err
-	}
-	s, err := parseSegment(body)
+	s, err := c.r.keys.openSegment(name, raw)
 	if err != nil {
 		return err
 	}

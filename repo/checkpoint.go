@@ -82,7 +82,7 @@ func segmentBatch(records []packRecord) (n int) {
 	size := 0
 	for n < len(records) {
 		size += recordHead + len(records[n].table)
-		if n > 0 && size > maxBody/2 {
+		if n > 0 && size > segmentRoom {
 			break
 		}
 		n++

@@ -3,7 +3,6 @@ package repo
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,8 +21,6 @@ const (
 	maxKeyFile     = 1 << 20
 )
 
-var errKeyFileName = errors.New("not the name of a key file")
-
 // keyFileName is the name of key file n of a kind, whose end says what it holds.
 func keyFileName(kind string, n int, data []byte) string {
 	sum := blake3.Sum256(data)
@@ -31,24 +28,22 @@ func keyFileName(kind string, n int, data []byte) string {
 }
 
 // parseKeyFileName returns the kind and number of a key file.
-func parseKeyFileName(name string) (kind string, n int, err error) {
+func parseKeyFileName(name string) (kind string, n int, ok bool) {
 	parts := strings.Split(strings.TrimPrefix(name, keysPrefix), "-")
 	if len(parts) != 3 || len(parts[1]) != 8 || len(parts[2]) != 16 {
-		return "", 0, errKeyFileName
+		return "", 0, false
 	}
-	if n, err = strconv.Atoi(parts[1]); err != nil || n < 1 {
-		return "", 0, errKeyFileName
-	}
+	n, err := strconv.Atoi(parts[1])
 	switch parts[0] {
 	case recipientsFile, recoveryFile, writerFile:
-		return parts[0], n, nil
+		return parts[0], n, err == nil && n > 0
 	}
-	return "", 0, errKeyFileName
+	return "", 0, false
 }
 
 // verifyKeyFile compares a key file with its name.
 func verifyKeyFile(name string, data []byte) error {
-	if kind, n, err := parseKeyFileName(name); err != nil || keyFileName(kind, n, data) != name {
+	if kind, n, ok := parseKeyFileName(name); !ok || keyFileName(kind, n, data) != name {
 		return corrupt(name, "checksum mismatch")
 	}
 	return nil
@@ -62,7 +57,7 @@ func newestKeyFile(ctx context.Context, st storage.Storage, kind string) (name s
 				return "", 0, fmt.Errorf("list keys: %w", err)
 			}
 			file := strings.TrimPrefix(o.Name, parityPrefix)
-			if k, number, err := parseKeyFileName(file); err == nil && k == kind && number > n {
+			if k, number, ok := parseKeyFileName(file); ok && k == kind && number > n {
 				name, n = file, number
 			}
 		}

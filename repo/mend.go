@@ -21,10 +21,11 @@ func (r *Repository) verifier(name string) (verify func([]byte) error, limit int
 		}, maxPack
 	}
 	if kind := kindOf(name); kind != 0 {
-		return func(raw []byte) error {
-			body, err := r.keys.openObject(kind, name, raw)
-			if err == nil && kind == KindSegment {
-				_, err = parseSegment(body)
+		return func(raw []byte) (err error) {
+			if kind == KindSegment {
+				_, err = r.keys.openSegment(name, raw)
+			} else {
+				_, err = r.keys.openObject(kind, name, raw)
 			}
 			return err
 		}, maxObject

@@ -46,6 +46,17 @@ func TestRecipientsThatFail(t *testing.T) {
 	}
 }
 
+// TestEmptyPassphrase: no recovery key is kept under an empty passphrase.
+func TestEmptyPassphrase(t *testing.T) {
+	w := newWorld(t, 47)
+	if kept, err := KeepsRecoveryKey(t.Context(), w.st); kept || err != nil {
+		t.Errorf("kept: %v, %v", kept, err)
+	}
+	if file, err := wrapRecoveryKey(w.keys.Recovery, ""); err == nil {
+		t.Errorf("a file of %d bytes", len(file))
+	}
+}
+
 // TestFaultsOfVacant: an init over one that was cut off, each request failing.
 func TestFaultsOfVacant(t *testing.T) {
 	keys, err := NewKeys()

@@ -52,6 +52,9 @@ type segment struct {
 	packs      []packRecord
 }
 
+// segmentRoom is the number of bytes from which on a segment takes no more packs. Tests lower it.
+var segmentRoom = maxBody / 2
+
 func (s segment) marshal() []byte {
 	out := binary.LittleEndian.AppendUint16(nil, uint16(len(s.supersedes)))
 	for _, name := range s.supersedes {
@@ -63,6 +66,15 @@ func (s segment) marshal() []byte {
 		out = p.appendTo(out)
 	}
 	return out
+}
+
+// openSegment opens a segment and reads what it says.
+func (d *derived) openSegment(name string, raw []byte) (segment, error) {
+	body, err := d.openObject(KindSegment, name, raw)
+	if err != nil {
+		return segment{}, err
+	}
+	return parseSegment(body)
 }
 
 // parseSegment reads what marshal wrote, bounded by the length of b. The result shares b.

@@ -42,6 +42,7 @@ func TestHostileBytes(t *testing.T) {
 	content, structure := w.pack(3, epochs...), w.pack(2)
 	list := []Recipient{{"recovery", w.keys.Recovery.Recipient().String()}}
 	keys := w.keys.Writer.derive()
+	keyFile := keyFileName(writerFile, 1, []byte("what it holds"))
 	for name, c := range map[string]struct {
 		written []byte
 		parse   func([]byte) (again []byte, err error)
@@ -86,6 +87,17 @@ func TestHostileBytes(t *testing.T) {
 		}},
 		"two recovery keys": {[]byte("# x\n"), func(b []byte) ([]byte, error) {
 			_, err := ParseRecoveryKey([]byte(w.keys.Recovery.String() + "\n" + w.keys.Recovery.String() + "\n" + string(b)))
+			return nil, err
+		}},
+		"name of a key file": {[]byte(keyFile), func(b []byte) ([]byte, error) {
+			return b, verifyKeyFile(string(b), []byte("what it holds"))
+		}},
+		"settings": {Settings{Parity: MaxParity}.marshal(), func(b []byte) ([]byte, error) {
+			_, err := parseSettings(settingsName(2), b)
+			return nil, err
+		}},
+		"quarantine": {quarantine{packs: map[packID]bool{content.id: true}, blobs: map[ID]bool{w.ids[0]: true}, objects: map[string]bool{"labels/x": true}}.marshal(time.Unix(0, 0)), func(b []byte) ([]byte, error) {
+			_, err := parseQuarantine(quarantinePrefix+"x", b)
 			return nil, err
 		}},
 		"name of a pack": {[]byte(content.id.object()), func(b []byte) ([]byte, error) {
@@ -296,7 +308,7 @@ func TestInitRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, o := range map[string]InitOptions{"small packs": {PackSize: 1}, "large packs": {PackSize: 1 << 30}, "compression": {Compression: "much"}} {
+	for name, o := range map[string]InitOptions{"small packs": {PackSize: 1}, "large packs": {PackSize: 1 << 30}, "compression": {Compression: "much"}, "less parity than none": {Parity: -1}, "more parity than data": {Parity: MaxParity + 1}} {
 		if err := Init(t.Context(), st, keys, o); err == nil {
 			t.Errorf("%s are taken", name)
 		}

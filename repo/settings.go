@@ -77,8 +77,12 @@ func (r *Repository) Change(ctx context.Context, s Settings) error {
 	if err != nil {
 		return err
 	}
+	before, st := r.settings, r.st
 	r.settings, r.st = s, protected{r.plainStorage(), s.Parity}
-	return r.PutObject(ctx, KindSettings, settingsName(n+1), s.marshal())
+	if err = r.PutObject(ctx, KindSettings, settingsName(n+1), s.marshal()); err != nil {
+		r.settings, r.st = before, st
+	}
+	return err
 }
 
 // plainStorage is the storage without parity.

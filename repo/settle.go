@@ -114,7 +114,7 @@ func (p *Prune) unlist(ctx context.Context, u *usage, deleted map[packID]bool) e
 		s.packs = slices.DeleteFunc(s.packs, func(r packRecord) bool { return deleted[r.id] })
 		s.supersedes = append(slices.DeleteFunc(s.supersedes, func(name string) bool { return !left[name] }), name)
 		more := len(s.marshal())
-		if size+more > maxBody/2 || len(next.supersedes)+len(s.supersedes) > maxSuperseded {
+		if size+more > segmentRoom || len(next.supersedes)+len(s.supersedes) > maxSuperseded {
 			if err := flush(); err != nil {
 				return err
 			}

@@ -37,11 +37,32 @@ func TestPipeIsNoObject(t *testing.T) {
 				t.Errorf("read %s: %v", name, err)
 			}
 		}
+		for o, err := range l.List(ctx, "") {
+			t.Errorf("%s is listed, %v", o.Name, err)
+		}
 	}()
 	select {
 	case <-done:
 	case <-ctx.Done():
 		t.Fatal("somebody waits for a pipe")
+	}
+}
+
+// TestSyncOfAFolderThatHasNone: a file system that knows no sync of folders is none that fails.
+func TestSyncOfAFolderThatHasNone(t *testing.T) {
+	d, err := os.Open("/proc")
+	if err != nil {
+		t.Skip("no such file system here:", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); !errors.Is(err, unix.EINVAL) {
+		t.Skip("it syncs folders:", err)
+	}
+	if err := OS.SyncDir("/proc"); err != nil {
+		t.Error(err)
+	}
+	if err := OS.SyncDir(filepath.Join(t.TempDir(), "not", "there")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that is not there: %v", err)
 	}
 }
 
