@@ -14,10 +14,10 @@ import (
 func TestLogThatFails(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(9, 10))
 	var old, more []Entry
-	for range 3000 { // more than is written at once
+	for range 9000 { // more than is written at once
 		old, more = append(old, randomEntry(rnd)), append(more, randomEntry(rnd))
 	}
-	more[2999].UUID = old[0].UUID // that is read again, to see whose place it takes
+	more[8999].UUID = old[0].UUID // that is read again, to see whose place it takes
 	path := filepath.Join(memoryDir(t), "log")
 	l := mustOpenLog(t, path, 7, 0)
 	end := mustAppend(t, l, old)
@@ -50,7 +50,7 @@ func TestLogThatFails(t *testing.T) {
 				t.Errorf("%s, operation %d: %v", name, k, err)
 			}
 			again := mustOpenLog(t, path, 7, end)
-			for _, e := range []Entry{old[0], old[2999]} {
+			for _, e := range []Entry{old[0], old[8999]} {
 				if got, ok := again.get(e.UUID); !ok || got.MD5 != e.MD5 || got.headOffset != e.headOffset {
 					t.Errorf("%s, operation %d: an entry is lost", name, k)
 				}

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
@@ -103,17 +104,21 @@ func sweepFile(t *testing.T, content []byte, do func(hostFile) error) {
 	}
 }
 
-// longIndex gives the server an index of a few chunks.
-func (w *world) longIndex() {
-	w.index = append(w.index, make([]byte, 3<<20)...)
+// longPage is the size of the pages of a long index.
+const longPage = maxPageSize
+
+// longIndex gives the server an index of so many bytes more, and larger pages.
+func (w *world) longIndex(bytes int) {
+	w.index = append(w.index, make([]byte, bytes)...)
+	binary.BigEndian.PutUint16(w.index[16:], 1)
 	for i := range w.index[4096:] {
 		w.index[4096+i] = byte(w.rnd.Uint32())
 	}
 }
 
-// change changes every n-th page of the index.
+// changePages changes every n-th page of the index.
 func (w *world) changePages(n int) {
-	for at := 4096; at < len(w.index); at += n * 4096 {
+	for at := longPage; at < len(w.index); at += n * longPage {
 		w.index[at] ^= 0x55
 	}
 }
@@ -124,7 +129,7 @@ func TestStoreIndexFromAFailingFile(t *testing.T) {
 	for name, every := range map[string]int{"base": 1, "delta": 3} {
 		t.Run(name, func(t *testing.T) {
 			w := newMemoryWorld(t, testKeys(t))
-			w.longIndex()
+			w.longIndex(1 << 20)
 			before := w.state(w.mustBackup())
 			w.changePages(every)
 			s, j := w.session(w.st)
@@ -150,7 +155,7 @@ func TestStoreIndexFromAFailingFile(t *testing.T) {
 // TestRestoreIndexToAFailingFile: a restored index that cannot be written, or read again to be verified, is not restored.
 func TestRestoreIndexToAFailingFile(t *testing.T) {
 	w := newMemoryWorld(t, testKeys(t))
-	w.longIndex()
+	w.longIndex(1 << 20)
 	w.mustBackup()
 	w.changePages(3)
 	root := w.mustBackup()
@@ -174,6 +179,7 @@ func TestEachIndexInAFailingFile(t *testing.T) {
 	w := newMemoryWorld(t, testKeys(t))
 	var roots []*Root
 	want := map[*Root][]byte{}
+	w.longIndex(1 << 20)
 	for _, every := range []int{5, 1, 4, 7} {
 		w.changePages(every)
 		root := w.mustBackup()

@@ -90,7 +90,7 @@ func TestBackupWithAFailingJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	failures := 0
-	for k := 0; ; k++ {
+	for k := 0; ; k += (2 + faultStride()) / 3 {
 		st, err := storage.CreateOn(disk.Crash(1), "/repo")
 		if err != nil {
 			t.Fatal(err)
