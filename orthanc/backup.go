@@ -45,7 +45,7 @@ type Summary struct {
 // means that index and attachments could not be brought together, and nothing was published. Earlier snapshots are
 // untouched either way, and what was stored is found by the next backup.
 func Backup(ctx context.Context, site *Site, r *repo.Repository, o BackupOptions, p Progress) (*Summary, error) {
-	journal, err := snapshot.OpenJournal(filepath.Join(o.CacheDir, "servers", fileName(o.Server), "provisional.bolt"))
+	journal, err := snapshot.OpenJournal(filepath.Join(o.CacheDir, "servers", fileName(o.Server), "provisional.state"))
 	if err != nil {
 		return nil, err
 	}

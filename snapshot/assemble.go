@@ -64,8 +64,7 @@ type assembly struct {
 	base         bool
 	out          *layerWriter
 	renumber     []map[uint64]uint64 // in a base: by layer of the parent, its head chunks' new numbers
-	firstHead    uint64              // number in the journal of its first head chunk
-	headShift    uint64              // number in the layer of that chunk
+	headShift    uint64              // number in the layer of the journal's first head chunk
 	attachments  int64
 	missing      int64
 	firstMissing UUID
@@ -79,18 +78,8 @@ func (s *Session) newAssembly(ctx context.Context, base bool) (*assembly, error)
 		}
 	}
 	w.headShift = w.out.headCount
-	heads, err := s.journal.heads()
-	if err != nil {
-		return nil, fmt.Errorf("read the journal: %w", err)
-	}
-	for i, h := range heads {
-		if i == 0 {
-			w.firstHead = h.number
-		}
-		if h.number != w.firstHead+uint64(i) {
-			return nil, fmt.Errorf("journal: head chunk %d is missing: %w", w.firstHead+uint64(i), repo.ErrCorrupt)
-		}
-		if _, err := w.out.head(h.headRef); err != nil {
+	for _, h := range s.journal.heads() {
+		if _, err := w.out.head(h); err != nil {
 			return nil, err
 		}
 	}
@@ -167,7 +156,7 @@ func (w *assembly) add(p pair) error {
 	}
 	e.Key, e.Uncompressed, e.Compression, e.Stated = p.listed.Key(), p.listed.Uncompressed, p.listed.Compression, p.listed.HasMD5
 	if e.headLength > 0 {
-		e.headChunk = e.headChunk - w.firstHead + w.headShift
+		e.headChunk += w.headShift
 	}
 	return w.out.write(&e)
 }

@@ -56,36 +56,23 @@ func (c *carry) isDoubtful(id repo.ID) bool { return c.doubtful != nil && c.doub
 
 // lookAtStreams finds out whether manifest and index of the parent may be taken over.
 func (s *Session) lookAtStreams(ctx context.Context, c *carry) error {
-	all := func(class repo.Class, streams ...Stream) (bool, error) {
-		sound := true
-		for _, stream := range streams {
-			err := stream.walk(ctx, s.repo, class, func(_ repo.Class, it item, _ bool) error {
-				sound = sound && !c.doubtful(it.id)
-				return nil
-			})
-			if err != nil {
-				return false, err
-			}
+	for _, stream := range s.parent.streams() {
+		var carried *bool
+		switch stream.what {
+		case whatManifest:
+			carried = &c.manifest
+		case whatIndex:
+			carried = &c.index
+		default:
+			continue
 		}
-		return sound, nil
-	}
-	for _, l := range s.parent.Manifest.Layers {
-		sound, err := all(repo.Structure, l.Entries, l.Blocks, l.Heads)
+		err := stream.walk(ctx, s.repo, stream.class, func(_ repo.Class, it item, _ bool) error {
+			*carried = *carried && !c.doubtful(it.id)
+			return nil
+		})
 		if err != nil {
 			return err
 		}
-		c.manifest = c.manifest && sound
-	}
-	for _, l := range s.parent.Index.Layers {
-		pages, err := all(repo.Content, l.Pages)
-		if err != nil {
-			return err
-		}
-		hashes, err := all(repo.Structure, l.Hashes)
-		if err != nil {
-			return err
-		}
-		c.index = c.index && pages && hashes
 	}
 	return nil
 }

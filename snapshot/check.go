@@ -88,31 +88,34 @@ func (c *rootChecker) note(root *Root, what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	loss, err := c.loss(root, what, err)
-	if err == nil && len(loss.Parts) < problemsNamed {
+	if err := c.notDamage(err); err != nil {
+		return err
+	}
+	c.losePart(root, what, err)
+	return nil
+}
+
+// losePart takes damage down as a problem of a part of a snapshot.
+func (c *rootChecker) losePart(root *Root, what string, damage error) {
+	if loss := c.loss(root, what, damage); len(loss.Parts) < problemsNamed {
 		loss.Parts = append(loss.Parts, what)
 	}
-	return err
 }
 
-// noteAttachment is note for an attachment.
-func (c *rootChecker) noteAttachment(root *Root, what string, id UUID, err error) error {
-	loss, err := c.loss(root, what, err)
-	if err == nil {
-		loss.Attachments = append(loss.Attachments, id)
+// notDamage returns an error that says nothing of what is in the repository.
+func (c *rootChecker) notDamage(err error) error {
+	if c.ctx.Err() != nil || !isDamage(err) {
+		return cmp.Or(c.ctx.Err(), err)
 	}
-	return err
+	return nil
 }
 
-func (c *rootChecker) loss(root *Root, what string, err error) (*Loss, error) {
-	if c.ctx.Err() != nil || !errors.Is(err, repo.ErrCorrupt) && !errors.Is(err, repo.ErrNotFound) {
-		return nil, cmp.Or(c.ctx.Err(), err)
-	}
-	c.name(root, what, err)
+func (c *rootChecker) loss(root *Root, what string, damage error) *Loss {
+	c.name(root, what, damage)
 	if c.lost[root] == nil {
 		c.lost[root] = &Loss{Root: root}
 	}
-	return c.lost[root], nil
+	return c.lost[root]
 }
 
 // name takes an error down as a problem of a snapshot.
@@ -191,37 +194,35 @@ func (c *rootChecker) chain(ch *chain) error {
 		}
 		counts[p.layer+1]++
 		counts[p.until+1]--
-		err := c.entry(p, heads[p.layer], looked[p.layer])
-		if err == nil {
+		damage := c.entry(p, heads[p.layer], looked[p.layer])
+		if damage == nil {
 			continue
+		}
+		if err := c.notDamage(damage); err != nil {
+			return err
 		}
 		for _, m := range ch.manifests {
 			if p.seenBy(len(m.Layers)) {
-				if err := c.noteAttachment(m.root, m.what, p.UUID, err); err != nil {
-					return err
-				}
+				loss := c.loss(m.root, m.what, damage)
+				loss.Attachments = append(loss.Attachments, p.UUID)
 			}
 		}
 	}
-	return c.counts(ch, counts)
+	c.counts(ch, counts)
+	return nil
 }
 
 // counts compares the number of attachments with what each snapshot says.
-func (c *rootChecker) counts(ch *chain, more []int64) error {
+func (c *rootChecker) counts(ch *chain, more []int64) {
 	var n int64
 	for layers, m := range more {
 		n += m
 		for _, m := range ch.manifests {
-			if len(m.Layers) != layers || m.Attachments == n {
-				continue
-			}
-			err := fmt.Errorf("lists %d attachments instead of %d: %w", n, m.Attachments, repo.ErrCorrupt)
-			if err := c.note(m.root, m.what, err); err != nil {
-				return err
+			if len(m.Layers) == layers && m.Attachments != n {
+				c.losePart(m.root, m.what, fmt.Errorf("lists %d attachments instead of %d: %w", n, m.Attachments, repo.ErrCorrupt))
 			}
 		}
 	}
-	return nil
 }
 
 // errListed stands for a head chunk that was found to be listed.

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"io"
 	"iter"
+	"maps"
 	"sync"
 
 	"github.com/orthokeep/orthokeep/repo"
@@ -38,8 +39,12 @@ func CheckData(ctx context.Context, r *repo.Repository, roots []*Root, arc repo.
 		return c.read, nil, err
 	}
 	p.Phase("read attachments", "attachments", attachments, bytes)
-	for n := range c.chains {
-		if err := c.readChain(n); err != nil {
+	for n, ch := range c.chains {
+		err := c.readChain(n)
+		if err != nil { // what it did not come to is read with the next chain that has it
+			maps.DeleteFunc(c.first, func(_ uint64, in int) bool { return in == n })
+		}
+		if err := c.ofAll(ch, err); err != nil {
 			return c.read, nil, err
 		}
 	}
@@ -74,7 +79,7 @@ func (c *dataChecker) fault(root *Root, what string, err error) error {
 // readStreams reads the streams of a snapshot, but for the pages of its index.
 func (c *dataChecker) readStreams(root *Root) error {
 	for _, s := range root.streams() {
-		if s.class == repo.Content && s.what == "index" {
+		if s.class == repo.Content && s.what == whatIndex {
 			continue
 		}
 		key := s.key()
@@ -181,7 +186,7 @@ func (c *dataChecker) readChain(n int) error {
 	ch := c.chains[n]
 	heads, err := ch.heads(c.ctx, c.r)
 	if err != nil {
-		return c.ofAll(ch, err)
+		return err
 	}
 	copier := newCopier(c.r, copiers())
 	copier.heads = heads
@@ -199,7 +204,11 @@ func (c *dataChecker) readChain(n int) error {
 		}
 		return looked{p, true, err}, ctx.Err()
 	}
-	return c.ofAll(ch, ordered(c.ctx, copiers(), copiers(), byPlace(c.chosen(ch, heads), placeBatch), work, func(l looked) error { return c.take(ch, l) }))
+	take := func(l looked) error {
+		c.take(ch, l)
+		return nil
+	}
+	return ordered(c.ctx, copiers(), copiers(), byPlace(c.chosen(ch, heads), placeBatch), work, take)
 }
 
 func (c *dataChecker) damageOf(fingerprint uint64) error {
@@ -215,25 +224,21 @@ func (c *dataChecker) noteDamage(fingerprint uint64, err error) {
 }
 
 // take counts an attachment, and names it in the snapshots that have it if it is damaged.
-func (c *dataChecker) take(ch *chain, l looked) error {
+func (c *dataChecker) take(ch *chain, l looked) {
 	if l.here {
 		c.read.Attachments++
 		c.read.Bytes += l.Size
 		c.p.Add(1, l.Size)
 	}
 	if l.err == nil {
-		return nil
+		return
 	}
 	if l.here {
 		c.read.Damaged++
 	}
 	for _, m := range ch.manifests {
-		if !l.seenBy(len(m.Layers)) {
-			continue
-		}
-		if err := c.fault(m.root, m.what, fmt.Errorf("attachment %s: %w", l.UUID, l.err)); err != nil {
-			return err
+		if l.seenBy(len(m.Layers)) {
+			c.name(m.root, m.what, fmt.Errorf("attachment %s: %w", l.UUID, l.err))
 		}
 	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/orthokeep/orthokeep/repo"
+	"github.com/orthokeep/orthokeep/repo/storage/faulty"
 )
 
 // flip changes a bit in the middle of an object of the repository.
@@ -323,3 +324,43 @@ func TestEachIndex(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckDataPassesNothingOver: snapshots of two bases have an attachment that is damaged, and one read fails. Each of them names it, or has a list
+// that could not be read: what was to be read with the other is not taken for read.
+func TestCheckDataPassesNothingOver(t *testing.T) {
+	w := newMemoryWorld(t, testKeys(t))
+	w.add(20, 900)
+	wrong := newest(w.list)
+	wrong.HasMD5 = false
+	first := w.hostileBackup(wrong.UUID)
+	w.add(40, 900)
+	roots := []*Root{first, w.mustBackup()}
+	if n := len(chains(roots)); n != 2 {
+		t.Fatalf("%d chains", n)
+	}
+	st := faulty.Wrap(w.st)
+	w.st = st
+	for k := 0; ; k++ {
+		r := w.reader()
+		before := st.Reads()
+		st.FailRead(before+k, faulty.Flipped)
+		_, problems, err := CheckData(t.Context(), r, roots, repo.All(), NoProgress{})
+		reached := st.Reads() > before+k
+		r.Close()
+		if err != nil {
+			t.Errorf("read %d: %v", k, err)
+		}
+		for _, root := range roots {
+			if !slices.ContainsFunc(problems, func(p Problem) bool {
+				return p.Snapshot == root.Short() && (strings.Contains(p.Detail, wrong.UUID.String()) || !strings.Contains(p.Detail, "attachment"))
+			}) {
+				t.Errorf("read %d: snapshot %s is taken for sound: %v", k, root.Short(), problems)
+			}
+		}
+		if !reached {
+			break
+		}
+	}
+}
+
+func newest[T any](list []T) *T { return &list[len(list)-1] }

@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"bytes"
-	"io"
 
 	"github.com/orthokeep/orthokeep/chunk"
 )
@@ -40,22 +39,20 @@ func (c *cutter) Write(p []byte) (int, error) {
 func (c *cutter) Close() error { return c.cut(1) }
 
 // cut emits chunks while at least least bytes are left. With the longest chunk's length left, where a chunk ends cannot
-// depend on what is still to come.
+// depend on what is still to come. What emit failed to take is cut again the next time.
 func (c *cutter) cut(least int) error {
 	c.splitter.Reset(bytes.NewReader(c.buf))
 	rest := c.buf
+	defer func() { c.buf = append(c.buf[:0], rest...) }()
 	for len(rest) >= least {
 		var err error
-		if c.next, err = c.splitter.Next(c.next); err == io.EOF {
-			break
-		} else if err != nil {
-			return err
+		if c.next, err = c.splitter.Next(c.next); err != nil {
+			panic("snapshot: " + err.Error()) // there are bytes left, and reading them cannot fail
 		}
 		if err := c.emit(c.next); err != nil {
 			return err
 		}
 		rest = rest[len(c.next):]
 	}
-	c.buf = append(c.buf[:0], rest...)
 	return nil
 }

@@ -2,12 +2,12 @@ package snapshot
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"sync"
 
 	"github.com/orthokeep/orthokeep/repo"
@@ -23,7 +23,7 @@ const (
 // entryLog is the file of provisional entries (FORMAT.md section 6). Of each entry it holds in memory where it stands, in 22 bytes or
 // less. It is for one goroutine that appends and accepts, and others that get meanwhile.
 type entryLog struct {
-	file *os.File
+	file hostFile
 	seed uint32 // what checksums go on from
 	end  int64  // bytes that count
 
@@ -40,26 +40,14 @@ type placedUUID struct {
 	place uint32 // in the file, in units
 }
 
-// openEntryLog opens or makes a log of which end bytes count, and cuts off the rest. The error matches repo.ErrCorrupt when it does
-// not hold so many entries. The caller closes the file.
-func openEntryLog(path string, seed uint32, end int64) (*entryLog, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	l := &entryLog{file: file, seed: seed, end: end}
-	if err := l.load(); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return l, nil
-}
-
-func (l *entryLog) load() error {
+// load finds the entries of a log just opened, of which end bytes count and whose heads lie in these chunks, and cuts off the rest. The error
+// matches repo.ErrCorrupt when they are not what was written: the log is to be reset then.
+func (l *entryLog) load(heads []headRef) error {
 	info, err := l.file.Stat()
 	if err != nil {
 		return err
 	}
-	if info.Size() < l.end {
+	if l.end < 0 || info.Size() < l.end {
 		return fmt.Errorf("provisional entries are cut short: %w", repo.ErrCorrupt)
 	}
 	if err := l.file.Truncate(l.end); err != nil {
@@ -76,6 +64,9 @@ func (l *entryLog) load() error {
 		}
 		if err == nil {
 			err = l.parse(record, &e)
+		}
+		for _, headErr := range e.headParts(heads) {
+			err = cmp.Or(err, headErr)
 		}
 		if err == nil {
 			err = l.place(e.UUID, uint32(at/logUnit))

@@ -31,6 +31,28 @@ func randomEntry(rnd *rand.Rand) Entry {
 	return e
 }
 
+// randomHeads are the chunks that the heads of random entries lie in.
+func randomHeads() []headRef {
+	heads := make([]headRef, 110)
+	for i := range heads {
+		heads[i].length = 2000
+	}
+	return heads
+}
+
+// openEntryLog opens a log of which end bytes count, as a journal does.
+func openEntryLog(path string, seed uint32, end int64) (*entryLog, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	l := &entryLog{file: file, seed: seed, end: end}
+	if err := l.load(randomHeads()); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	return l, nil
+}
+
 func mustOpenLog(t testing.TB, path string, seed uint32, end int64) *entryLog {
 	t.Helper()
 	l, err := openEntryLog(path, seed, end)
@@ -135,14 +157,14 @@ func TestEntryLogTellsEqualHashesApart(t *testing.T) {
 // TestEntryLogDamage: a log with any byte changed, cut short or of another seed is damaged; the journal then begins with an empty one.
 func TestEntryLogDamage(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
-	path := filepath.Join(t.TempDir(), "s.bolt")
+	path := filepath.Join(t.TempDir(), "s.state")
 	log := filepath.Join(filepath.Dir(path), "s.log")
 	j, err := OpenJournal(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	entries := []Entry{randomEntry(rnd), randomEntry(rnd), randomEntry(rnd)}
-	if err := j.commit([]journalHead{{0, headRef{length: 1}}}, entries); err != nil {
+	if err := j.commit([]headRef{{length: 1}}, entries); err != nil {
 		t.Fatal(err)
 	}
 	seed, end := j.log.seed, j.log.end
@@ -183,9 +205,8 @@ func TestEntryLogDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer j.Close()
-	heads, err := j.heads()
-	if _, ok := j.get(entries[0].UUID); ok || len(heads) > 0 || err != nil {
-		t.Errorf("a damaged log is not forgotten: %v, %d head chunks, %v", ok, len(heads), err)
+	if _, ok := j.get(entries[0].UUID); ok || len(j.heads()) > 0 {
+		t.Errorf("a damaged log is not forgotten: %v, %d head chunks", ok, len(j.heads()))
 	}
 	if err := j.commit(nil, entries); err != nil {
 		t.Fatal(err)

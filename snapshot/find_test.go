@@ -133,7 +133,7 @@ func TestNotStored(t *testing.T) {
 	w.mustBackup()
 	old := len(w.list)
 	w.add(1000, 100)
-	j, err := OpenJournal(w.cache + "/s.bolt")
+	j, err := OpenJournal(w.cache + "/s.state")
 	if err != nil {
 		t.Fatal(err)
 	}

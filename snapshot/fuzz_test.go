@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/zeebo/blake3"
 
 	"github.com/orthokeep/orthokeep/repo"
 )
@@ -290,6 +293,29 @@ func FuzzWhen(f *testing.F) {
 		}
 		if span, err := ParseSpan(s); err == nil && span.before(now).After(now) {
 			t.Fatalf("%q goes forward", s)
+		}
+	})
+}
+
+// FuzzJournal: what is read of a journal is read again as it is written.
+func FuzzJournal(f *testing.F) {
+	sealed := func(body []byte) []byte {
+		sum := blake3.Sum256(body)
+		return append(append(hex.AppendEncode(nil, sum[:]), '\n'), body...)
+	}
+	_, good, _ := bytes.Cut(journalState{Run: "r", Last: &lastRoot{"x", "n", 3}, Seed: 7, End: 16, Heads: []headRef{{repo.ID{1}, 5}}}.marshal(), []byte("\n"))
+	f.Add(good)
+	f.Add([]byte(`{"heads":["00"],"end":-1}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s, err := parseJournal(sealed(body))
+		if err != nil {
+			return
+		}
+		if again, err := parseJournal(s.marshal()); err != nil || !bytes.Equal(again.marshal(), s.marshal()) {
+			t.Fatalf("%s was read as %+v, %v", s.marshal(), again, err)
+		}
+		if _, err := parseJournal(body); err == nil {
+			t.Fatal("a journal without a checksum")
 		}
 	})
 }

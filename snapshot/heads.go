@@ -18,8 +18,8 @@ type headStream struct {
 	written int64  // bytes of the stream
 	emitted int64  // of these, bytes in chunks
 	waiting []waitingEntry
-	ready   []Entry       // their blobs are put
-	chunks  []journalHead // put since the last take
+	ready   []Entry   // their blobs are put; not noted yet
+	chunks  []headRef // put, and not noted yet
 }
 
 type waitingEntry struct {
@@ -52,7 +52,7 @@ func (h *headStream) emit(data []byte) error {
 	if err != nil {
 		return err
 	}
-	h.chunks = append(h.chunks, journalHead{h.next, headRef{id, uint32(len(data))}})
+	h.chunks = append(h.chunks, headRef{id, uint32(len(data))})
 	end, done := h.emitted+int64(len(data)), 0
 	for i := range h.waiting {
 		w := &h.waiting[i]
@@ -76,9 +76,5 @@ func (h *headStream) emit(data []byte) error {
 // close cuts the rest: every entry is ready then.
 func (h *headStream) close() error { return h.cut.Close() }
 
-// take returns what has become ready, once.
-func (h *headStream) take() ([]journalHead, []Entry) {
-	chunks, ready := h.chunks, h.ready
-	h.chunks, h.ready = nil, nil
-	return chunks, ready
-}
+// noted forgets what has become ready: it is in the journal.
+func (h *headStream) noted() { h.chunks, h.ready = nil, nil }

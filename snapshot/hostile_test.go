@@ -94,6 +94,9 @@ func (b blobs) repeatedDelta(n uint32, page int) Stream {
 func TestHostileStreams(t *testing.T) {
 	b := blobs{}
 	endless := b.repeated([]byte("x"), maxDepth)
+	t.Run("a place before the stream", func(t *testing.T) {
+		refusedWithin(t, 1<<20, func(ctx context.Context) error { return newStreamReader(ctx, b, repo.Structure, endless).skip(-1) })
+	})
 	t.Run("a walk of 2^48 blobs", func(t *testing.T) {
 		n := 0
 		err := endless.walk(t.Context(), b, repo.Structure, func(repo.Class, item, bool) error {
@@ -256,6 +259,11 @@ func TestHostileBlockLists(t *testing.T) {
 			refusedWithin(t, 1<<20, func(ctx context.Context) error { _, err := l.find(ctx, b, Key{1, 1}); return err })
 		})
 	}
+	t.Run("half a block", func(t *testing.T) {
+		b := blobs{}
+		l := Layer{Blocks: b.stream(good.append(nil)[:blockItem/2]), Entries: b.stream(make([]byte, 100))}
+		refusedWithin(t, 1<<20, func(ctx context.Context) error { _, err := l.find(ctx, b, Key{1, 1}); return err })
+	})
 	t.Run("the same block without end", func(t *testing.T) {
 		b := blobs{}
 		l := Layer{Blocks: b.repeated(good.append(nil), 3), Entries: b.stream(make([]byte, 100))}
@@ -334,6 +342,15 @@ func TestHostileIndices(t *testing.T) {
 			refusedWithin(t, 4<<20, func(context.Context) error { return restoredIndex(t, c.x, b) })
 		})
 	}
+	t.Run("a delta without a number of pages", func(t *testing.T) {
+		f, err := os.Create(filepath.Join(t.TempDir(), "index"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		short := Index{PageSize: page, Layers: []IndexLayer{base, {Pages: b.stream([]byte{1, 0})}}}
+		refusedWithin(t, 1<<20, func(ctx context.Context) error { return applyLayer(ctx, b, f, short, 1) })
+	})
 	t.Run("hashes of a parent of 2^26 pages", func(t *testing.T) {
 		hash := b.repeated(zeros[:256<<10], 1)
 		size := hash.length / 16 * page

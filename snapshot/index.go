@@ -47,24 +47,24 @@ type IndexChange struct {
 // StoreIndex stores the clean index file at path: what changed since the parent's, or the whole.
 func (s *Session) StoreIndex(ctx context.Context, path string) (x Index, change IndexChange, err error) {
 	err = s.cost(&s.added.Index, func() error {
-		x, change, err = s.storeIndex(ctx, path)
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		x, change, err = s.storeIndex(ctx, f)
 		return err
 	})
 	return x, change, err
 }
 
-func (s *Session) storeIndex(ctx context.Context, path string) (Index, IndexChange, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return Index{}, IndexChange{}, err
-	}
-	defer f.Close()
+func (s *Session) storeIndex(ctx context.Context, f hostFile) (Index, IndexChange, error) {
 	pageSize, size, err := databaseSize(f)
 	if err != nil {
 		return Index{}, IndexChange{}, err
 	}
 	hashes := make([]byte, 0, size/int64(pageSize)*pageHashSize)
-	whole, err := hashPages(ctx, f, pageSize, s.repo.PageKey(), func(sum []byte) { hashes = append(hashes, sum[:pageHashSize]...) })
+	whole, err := hashPages(ctx, io.NewSectionReader(f, 0, size), pageSize, s.repo.PageKey(), func(sum []byte) { hashes = append(hashes, sum[:pageHashSize]...) })
 	if err != nil {
 		return Index{}, IndexChange{}, fmt.Errorf("read the index: %w", err)
 	}
@@ -83,7 +83,7 @@ func (s *Session) storeIndex(ctx context.Context, path string) (Index, IndexChan
 		x.Layers = append(x.Layers, s.parent.Index.Layers...)
 	default:
 		changed = make([]uint32, pages)
-		layer, err = s.storeBase(ctx, f, hashes)
+		layer, err = s.storeLayer(ctx, io.NewSectionReader(f, 0, size), hashes)
 	}
 	if err != nil {
 		return Index{}, IndexChange{}, fmt.Errorf("store the index: %w", err)
@@ -94,18 +94,21 @@ func (s *Session) storeIndex(ctx context.Context, path string) (Index, IndexChan
 }
 
 // databaseSize returns the page size (SQLite file format, section 1.3.2) and the length of a database.
-func databaseSize(f *os.File) (pageSize int, size int64, err error) {
+func databaseSize(f hostFile) (pageSize int, size int64, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, 0, err
+	}
 	var head [18]byte
-	if _, err := f.ReadAt(head[:], 0); err != nil || string(head[:16]) != sqliteMagic {
+	if _, err := f.ReadAt(head[:], 0); err != nil && err != io.EOF {
+		return 0, 0, err
+	}
+	if string(head[:16]) != sqliteMagic {
 		return 0, 0, fmt.Errorf("the index is not a SQLite database: %w", ErrInconsistent)
 	}
 	pageSize = int(binary.BigEndian.Uint16(head[16:]))
 	if pageSize == 1 {
 		pageSize = maxPageSize
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return 0, 0, err
 	}
 	if !validPageSize(pageSize) || info.Size()%int64(pageSize) != 0 {
 		return 0, 0, fmt.Errorf("the index is not a whole number of pages: %w", ErrInconsistent)
@@ -118,7 +121,7 @@ func databaseSize(f *os.File) (pageSize int, size int64, err error) {
 func hashPages(ctx context.Context, r io.Reader, pageSize int, key [32]byte, each func(sum []byte)) (whole []byte, err error) {
 	all, err := blake3.NewKeyed(key[:])
 	if err != nil {
-		return nil, err
+		panic("snapshot: " + err.Error()) // the key has 32 bytes
 	}
 	one, sum := all.Clone(), []byte(nil)
 	buf := make([]byte, 1<<20)
@@ -177,41 +180,37 @@ func (s *Session) changedPages(ctx context.Context, hashes []byte, pageSize int)
 	return changed, deltas*2 <= layers[0].Pages.length && len(layers) < maxLayers, nil
 }
 
-func (s *Session) storeBase(ctx context.Context, f *os.File, hashes []byte) (l IndexLayer, err error) {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return l, err
-	}
-	if l.Pages, err = storeStream(ctx, s.run, s.repo.Polynomial(), chunk.Bulk, repo.Content, f); err != nil {
-		return l, err
-	}
-	l.Hashes, err = storeStream(ctx, s.run, s.repo.Polynomial(), chunk.Stream, repo.Structure, bytes.NewReader(hashes))
-	return l, err
-}
-
-func (s *Session) storeDelta(ctx context.Context, f *os.File, pageSize int, changed []uint32, hashes []byte) (l IndexLayer, err error) {
-	head := binary.LittleEndian.AppendUint32(nil, uint32(len(changed)))
+// storeDelta stores the pages of a file that changed.
+func (s *Session) storeDelta(ctx context.Context, f io.ReaderAt, pageSize int, changed []uint32, hashes []byte) (IndexLayer, error) {
+	numbers := binary.LittleEndian.AppendUint32(nil, uint32(len(changed)))
 	var sums []byte
 	for _, n := range changed {
-		head = binary.LittleEndian.AppendUint32(head, n)
+		numbers = binary.LittleEndian.AppendUint32(numbers, n)
 		sums = binary.LittleEndian.AppendUint32(sums, n)
 		sums = append(sums, hashes[int(n)*pageHashSize:][:pageHashSize]...)
 	}
-	w := newStreamWriter(ctx, s.run, s.repo.Polynomial(), chunk.Bulk, repo.Content)
-	if _, err := w.Write(head); err != nil {
+	return s.storeLayer(ctx, io.MultiReader(bytes.NewReader(numbers), readPages(f, pageSize, changed)), sums)
+}
+
+// readPages reads pages of a file, given by their ascending numbers, one after the other.
+func readPages(f io.ReaderAt, pageSize int, numbers []uint32) io.Reader {
+	var runs []io.Reader
+	for len(numbers) > 0 {
+		n := 1
+		for n < len(numbers) && numbers[n] == numbers[0]+uint32(n) {
+			n++
+		}
+		runs = append(runs, io.NewSectionReader(f, int64(numbers[0])*int64(pageSize), int64(n)*int64(pageSize)))
+		numbers = numbers[n:]
+	}
+	return io.MultiReader(runs...)
+}
+
+// storeLayer stores the two streams of a layer.
+func (s *Session) storeLayer(ctx context.Context, pages io.Reader, hashes []byte) (l IndexLayer, err error) {
+	if l.Pages, err = storeStream(ctx, s.run, s.repo.Polynomial(), chunk.Bulk, repo.Content, pages); err != nil {
 		return l, err
 	}
-	page := make([]byte, pageSize)
-	for _, n := range changed {
-		if _, err := f.ReadAt(page, int64(n)*int64(pageSize)); err != nil {
-			return l, err
-		}
-		if _, err := w.Write(page); err != nil {
-			return l, err
-		}
-	}
-	if l.Pages, err = w.finish(); err != nil {
-		return l, err
-	}
-	l.Hashes, err = storeStream(ctx, s.run, s.repo.Polynomial(), chunk.Stream, repo.Structure, bytes.NewReader(sums))
+	l.Hashes, err = storeStream(ctx, s.run, s.repo.Polynomial(), chunk.Stream, repo.Structure, bytes.NewReader(hashes))
 	return l, err
 }

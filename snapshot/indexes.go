@@ -15,9 +15,22 @@ import (
 // EachIndex writes the indexes of snapshots to the file at path, one after the other, compares each with its hash, and calls look: with the
 // snapshots that have it, and with what is wrong with it; the file is meaningful when that is nil. Look must not change the file. Each layer is
 // read once, however many snapshots have it. The file must not exist, and is removed in the end.
-func EachIndex(ctx context.Context, r *repo.Repository, roots []*Root, path string, look func(of []*Root, damage error) error) error {
+func EachIndex(ctx context.Context, r *repo.Repository, roots []*Root, path string, look func(of []*Root, damage error) error) (err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(path)) }()
+	return eachIndex(ctx, r, roots, f, look)
+}
+
+// eachIndex is EachIndex with a file that is open.
+func eachIndex(ctx context.Context, r *repo.Repository, roots []*Root, f hostFile, look func(of []*Root, damage error) error) error {
 	for _, c := range indexChains(roots) {
-		if err := c.each(ctx, r, path, look); err != nil {
+		if err := f.Truncate(0); err != nil {
+			return err
+		}
+		if err := c.each(ctx, r, f, look); err != nil {
 			return err
 		}
 	}
@@ -46,24 +59,19 @@ func (l IndexLayer) same(o IndexLayer) bool {
 	return l.Size == o.Size && l.Pages.same(o.Pages) && l.Hashes.same(o.Hashes)
 }
 
-// each makes the file grow by one layer after the other. Where a layer is damaged all that go on from it are.
-func (c *indexChain) each(ctx context.Context, r *repo.Repository, path string, look func([]*Root, error) error) (err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(path)) }()
+// each makes an empty file grow by one layer after the other. Where a layer is damaged all that go on from it are.
+func (c *indexChain) each(ctx context.Context, r *repo.Repository, f hostFile, look func([]*Root, error) error) error {
 	var damage error
 	for n := range len(c.Layers) + 1 {
 		if n > 0 && damage == nil {
-			if damage = applyLayer(ctx, r, f, c.Index, n-1); ctx.Err() != nil || isOf(damage, path) {
+			if damage = applyLayer(ctx, r, f, c.Index, n-1); ctx.Err() != nil || isOf(damage, f) {
 				return errors.Join(ctx.Err(), damage)
 			}
 		}
 		for of := range byHash(c.roots, n) {
 			found := damage
 			if found == nil {
-				if found = verifyLayers(ctx, r, f, of[0].Index); ctx.Err() != nil || isOf(found, path) {
+				if found = verifyLayers(ctx, r, f, of[0].Index); ctx.Err() != nil || isOf(found, f) {
 					return errors.Join(ctx.Err(), found)
 				}
 			}
@@ -75,10 +83,10 @@ func (c *indexChain) each(ctx context.Context, r *repo.Repository, path string, 
 	return nil
 }
 
-// isOf says that an error is of the file at path: it tells nothing of what is in the repository.
-func isOf(err error, path string) bool {
+// isOf says that an error is of the file: it tells nothing of what is in the repository.
+func isOf(err error, f hostFile) bool {
 	var of *fs.PathError
-	return errors.As(err, &of) && of.Path == path
+	return errors.As(err, &of) && of.Path == f.Name()
 }
 
 // byHash yields the snapshots whose index has n layers, those together that say the same of it. No two should differ.
@@ -109,7 +117,7 @@ func byHash(roots []*Root, n int) func(func([]*Root) bool) {
 
 // verifyLayers compares the file with what an index says: its size, its hash, and the hashes of its pages, by which the next backup finds those
 // that changed.
-func verifyLayers(ctx context.Context, r *repo.Repository, f *os.File, x Index) error {
+func verifyLayers(ctx context.Context, r *repo.Repository, f hostFile, x Index) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err

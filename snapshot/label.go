@@ -24,6 +24,14 @@ type Label struct {
 	Held bool     `json:"held"` // no policy removes the snapshot
 }
 
+func (l Label) marshal() []byte {
+	body, err := json.Marshal(l)
+	if err != nil {
+		panic("snapshot: " + err.Error()) // plain fields
+	}
+	return body
+}
+
 // numberedLabel is the newest label of a root.
 type numberedLabel struct {
 	Label
@@ -87,11 +95,7 @@ func SetLabel(ctx context.Context, r *repo.Repository, root *Root, change func(*
 			root.Tags, root.Held = next.Tags, next.Held
 			return nil
 		}
-		body, err := json.Marshal(next)
-		if err != nil {
-			return err
-		}
-		err = r.PutObject(ctx, repo.KindLabel, labelName(root.name, now.number+1), body)
+		err = r.PutObject(ctx, repo.KindLabel, labelName(root.name, now.number+1), next.marshal())
 		if errors.Is(err, repo.ErrObjectExists) && try < tries {
 			continue
 		}

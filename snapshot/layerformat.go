@@ -3,6 +3,7 @@ package snapshot
 import (
 	"bufio"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,19 @@ func parseHeadRef(b []byte) (headRef, error) {
 		return h, fmt.Errorf("head chunk out of bounds: %w", repo.ErrCorrupt)
 	}
 	return h, nil
+}
+
+// MarshalText writes a chunk in hexadecimal, as a journal has it.
+func (h headRef) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h.append(nil)), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (h *headRef) UnmarshalText(text []byte) (err error) {
+	raw, err := hex.DecodeString(string(text))
+	if err != nil || len(raw) != headItem {
+		return fmt.Errorf("head chunk is not readable: %w", repo.ErrCorrupt)
+	}
+	*h, err = parseHeadRef(raw)
+	return err
 }
 
 // blockRef says where a block of entries lies.

@@ -44,26 +44,24 @@ func TestLargeAttachmentThatFails(t *testing.T) {
 	w.verify(w.state(w.mustBackup()))
 }
 
-// closingArea closes the journal when something is read.
-type closingArea struct {
-	*world
-	j *Journal
-}
-
-func (a closingArea) Open(u UUID) (File, error) {
-	_ = a.j.Close() // the second time it is closed already
-	return a.world.Open(u)
-}
-
 // TestJournalThatFailsLater: what was read is in the repository, and not in the journal: the next backup reads it again.
 func TestJournalThatFailsLater(t *testing.T) {
-	w := newMemoryWorld(t, testKeys(t))
-	w.add(3, 900)
-	s, j := w.session(w.st)
-	if _, err := s.Store(t.Context(), closingArea{w, j}, s.Missing(t.Context(), w.attachments(), new(Difference))); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("Store says %v", err)
+	for k := 0; ; k++ {
+		w := newMemoryWorld(t, testKeys(t))
+		w.add(3, 900)
+		s, j := w.session(w.st)
+		fault := j.failAt(k)
+		if _, err := s.Store(t.Context(), w, s.Missing(t.Context(), w.attachments(), new(Difference))); errors.Is(err, errHost) != fault.failed() {
+			t.Errorf("operation %d: Store says %v", k, err)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.verify(w.state(w.mustBackup()))
+		if !fault.failed() {
+			return
+		}
 	}
-	w.verify(w.state(w.mustBackup()))
 }
 
 // TestBackupWithUnreadableParent: the storage fails once the backup has begun, for every read; each step that needs its parent says so.
@@ -71,6 +69,12 @@ func TestBackupWithUnreadableParent(t *testing.T) {
 	for name, step := range map[string]func(context.Context, *world, *Session) error{
 		"missing": func(ctx context.Context, w *world, s *Session) (err error) {
 			for _, e := range s.Missing(ctx, w.attachments(), new(Difference)) {
+				err = e
+			}
+			return err
+		},
+		"missing, of a server that is empty": func(ctx context.Context, w *world, s *Session) (err error) {
+			for _, e := range s.Missing(ctx, func(func(Attachment, error) bool) {}, new(Difference)) {
 				err = e
 			}
 			return err

@@ -71,6 +71,29 @@ var readers = []reader{
 		}
 		return nil, err
 	}),
+	all("check data", func(ctx context.Context, r *repo.Repository, roots []*Root) (any, error) {
+		_, problems, err := CheckData(ctx, r, roots, repo.All(), NoProgress{})
+		if len(problems) > 0 {
+			err = errors.Join(err, repo.ErrCorrupt)
+		}
+		return nil, err
+	}),
+	all("each index", func(ctx context.Context, r *repo.Repository, roots []*Root) (any, error) {
+		dir, err := os.MkdirTemp(memoryFolder(), "orthokeep")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		sums := map[string]string{}
+		err = EachIndex(ctx, r, roots, filepath.Join(dir, "index"), func(of []*Root, damage error) error {
+			sum, err := contents(dir)
+			for _, root := range of {
+				sums[root.ID] = sum
+			}
+			return errors.Join(damage, err)
+		})
+		return sums, err
+	}),
 	all("own", func(ctx context.Context, r *repo.Repository, roots []*Root) (any, error) {
 		return FindOwn(ctx, r, roots)
 	}),

@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -88,11 +87,7 @@ func (s *RepairSummary) decide(ctx context.Context, r *repo.Repository, x *repo.
 				continue
 			}
 			// It may have said that the snapshot is held.
-			body, err := json.Marshal(Label{Held: true})
-			if err != nil {
-				return nil, err
-			}
-			if err := x.ReplaceObject(ctx, repo.KindLabel, name, body); err != nil {
+			if err := x.ReplaceObject(ctx, repo.KindLabel, name, Label{Held: true}.marshal()); err != nil {
 				return nil, err
 			}
 			s.Held = append(s.Held, root)

@@ -30,7 +30,7 @@ func TestRestoreReadsEachHeadChunkOnce(t *testing.T) {
 	w := newWorld(t)
 	w.add(3000, 3000)
 	ctx, r := t.Context(), w.writer()
-	j, err := OpenJournal(w.cache + "/s.bolt")
+	j, err := OpenJournal(w.cache + "/s.state")
 	if err != nil {
 		t.Fatal(err)
 	}

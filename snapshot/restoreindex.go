@@ -13,12 +13,8 @@ import (
 )
 
 // RestoreIndex writes the index of a snapshot to a new file and verifies it against the hash of its backup.
-func RestoreIndex(ctx context.Context, r *repo.Repository, root *Root, path string) error {
-	return restoreIndex(ctx, r, root.Index, path)
-}
-
-// restoreIndex writes an index to a new file and verifies it. On an error the file is removed.
-func restoreIndex(ctx context.Context, r *repo.Repository, x Index, path string) (err error) {
+// On an error there is none.
+func RestoreIndex(ctx context.Context, r *repo.Repository, root *Root, path string) (err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -28,6 +24,11 @@ func restoreIndex(ctx context.Context, r *repo.Repository, x Index, path string)
 			_ = os.Remove(path)
 		}
 	}()
+	return restoreIndex(ctx, r, root.Index, f)
+}
+
+// restoreIndex writes an index to an empty file and verifies it.
+func restoreIndex(ctx context.Context, r *repo.Repository, x Index, f hostFile) error {
 	if err := x.check(); err != nil {
 		return err
 	}
@@ -39,18 +40,18 @@ func restoreIndex(ctx context.Context, r *repo.Repository, x Index, path string)
 			return fmt.Errorf("restore the index: %w", err)
 		}
 	}
-	_, err = verifyIndex(ctx, r, f, x)
+	_, err := verifyIndex(ctx, r, f, x)
 	return err
 }
 
 // applyLayer makes the file with the layers before a layer the one with it.
-func applyLayer(ctx context.Context, from getter, f *os.File, x Index, layer int) (err error) {
+func applyLayer(ctx context.Context, from getter, f hostFile, x Index, layer int) (err error) {
 	if x.PageSize < minPageSize || x.PageSize > maxPageSize {
 		return fmt.Errorf("index out of bounds: %w", repo.ErrCorrupt)
 	}
 	l := x.Layers[layer]
 	if layer == 0 {
-		_, err = io.Copy(f, newStreamReader(ctx, from, repo.Content, l.Pages))
+		_, err = io.Copy(io.NewOffsetWriter(f, 0), newStreamReader(ctx, from, repo.Content, l.Pages))
 	} else {
 		err = applyDelta(ctx, from, f, l, x.PageSize)
 	}
@@ -60,12 +61,9 @@ func applyLayer(ctx context.Context, from getter, f *os.File, x Index, layer int
 	return err
 }
 
-// verifyIndex compares a file with the hash of an index, and returns the hashes of its pages.
-func verifyIndex(ctx context.Context, r *repo.Repository, f *os.File, x Index) (hashes []byte, err error) {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	whole, err := hashPages(ctx, f, x.PageSize, r.PageKey(), func(sum []byte) { hashes = append(hashes, sum[:pageHashSize]...) })
+// verifyIndex compares a file of the right size with the hash of an index, and returns the hashes of its pages.
+func verifyIndex(ctx context.Context, r *repo.Repository, f io.ReaderAt, x Index) (hashes []byte, err error) {
+	whole, err := hashPages(ctx, io.NewSectionReader(f, 0, x.Size), x.PageSize, r.PageKey(), func(sum []byte) { hashes = append(hashes, sum[:pageHashSize]...) })
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +74,7 @@ func verifyIndex(ctx context.Context, r *repo.Repository, f *os.File, x Index) (
 }
 
 // applyDelta writes the pages of a delta, which has been checked. It reads its numbers and its pages side by side.
-func applyDelta(ctx context.Context, from getter, f *os.File, l IndexLayer, pageSize int) error {
+func applyDelta(ctx context.Context, from getter, f hostFile, l IndexLayer, pageSize int) error {
 	numbers, pages := newStreamReader(ctx, from, repo.Content, l.Pages), newStreamReader(ctx, from, repo.Content, l.Pages)
 	var count [pageNumberSize]byte
 	if _, err := io.ReadFull(numbers, count[:]); err != nil {

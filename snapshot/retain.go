@@ -66,8 +66,9 @@ func ParseSpan(text string) (s Span, err error) {
 		if unit <= last {
 			return Span{}, errSpan
 		}
-		if _, err := fmt.Sscanf(rest[:digits], "%d", []*int{&s.Years, &s.Months, &s.Days, &s.Hours}[unit]); err != nil {
-			return Span{}, errSpan
+		value := []*int{&s.Years, &s.Months, &s.Days, &s.Hours}[unit]
+		for _, digit := range rest[:digits] {
+			*value = *value*10 + int(digit-'0')
 		}
 		rest, last = rest[digits+1:], unit
 	}

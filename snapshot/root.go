@@ -104,6 +104,12 @@ func (r *Root) Name() string { return r.name }
 // Short is the beginning of the ID that people use.
 func (r *Root) Short() string { return r.ID[:8] }
 
+// What a stream of a root may be for; these are taken over by the snapshot after it.
+const (
+	whatManifest = "manifest"
+	whatIndex    = "index"
+)
+
 // rootStream is a stream that a root names, and what it is for.
 type rootStream struct {
 	Stream
@@ -120,7 +126,7 @@ func (r *Root) streams() []rootStream {
 		}
 	}
 	for _, l := range r.Index.Layers {
-		all = append(all, rootStream{l.Pages, repo.Content, "index"}, rootStream{l.Hashes, repo.Structure, "index"})
+		all = append(all, rootStream{l.Pages, repo.Content, whatIndex}, rootStream{l.Hashes, repo.Structure, whatIndex})
 	}
 	return all
 }
@@ -134,7 +140,7 @@ type rootManifest struct {
 
 // manifests are those of the attachments and, where they are stored, of the orphans.
 func (r *Root) manifests() []rootManifest {
-	all := []rootManifest{{r.Manifest, r, "manifest"}}
+	all := []rootManifest{{r.Manifest, r, whatManifest}}
 	if r.Orphans != nil {
 		all = append(all, rootManifest{r.Orphans.Manifest, r, "orphans"})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,13 +78,7 @@ func Begin(ctx context.Context, r *repo.Repository, j *Journal, server, host str
 // validateJournal forgets what was stored provisionally if a head chunk of it may not be relied on any more. Bulk is looked
 // for entry by entry.
 func (s *Session) validateJournal() error {
-	heads, err := s.journal.heads()
-	for _, h := range heads {
-		if err == nil && !s.run.Has(h.id) {
-			err = repo.ErrNotFound
-		}
-	}
-	if err == nil {
+	if !slices.ContainsFunc(s.journal.heads(), func(h headRef) bool { return !s.run.Has(h.id) }) {
 		return nil
 	}
 	if err := s.journal.clear(); err != nil {
@@ -105,8 +100,8 @@ func (s *Session) findParent(ctx context.Context) (*Root, error) {
 			newest = r
 		}
 	}
-	last, ok := s.journal.last()
-	if !ok || last.Repository != s.repo.ID() {
+	last := s.journal.last()
+	if last == nil || last.Repository != s.repo.ID() {
 		return newest, bad
 	}
 	if newest == nil || newest.Counter < last.Counter || (newest.Counter == last.Counter && newest.name != last.Name) {

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"encoding/binary"
@@ -43,6 +44,7 @@ type world struct {
 	damaged map[UUID]bool                                // read as other bytes than the index states
 	more    func(context.Context, *Session, *Root) error // stores more before a snapshot is published
 	lie     []UUID                                       // of which the manifest states another MD5
+	area    Area                                         // that is read in its place; nil: the server itself
 	ctx     context.Context                              // of backups and prunes; nil: the test's
 }
 
@@ -183,12 +185,18 @@ func (w *world) reader() *repo.Repository { return w.repo(repo.Credentials{Recov
 // backup takes one snapshot.
 func (w *world) backup() (*Root, error) {
 	w.t.Helper()
-	ctx := w.context()
-	j, err := OpenJournal(filepath.Join(w.cache, "s.bolt"))
+	j, err := OpenJournal(filepath.Join(w.cache, "s.state"))
 	if err != nil {
 		return nil, err
 	}
 	defer j.Close()
+	return w.backupWith(j)
+}
+
+// backupWith takes one snapshot with a journal that is open.
+func (w *world) backupWith(j *Journal) (*Root, error) {
+	w.t.Helper()
+	ctx := w.context()
 	w.nights++
 	at := now.AddDate(0, 0, w.nights)
 	r, err := repo.Open(ctx, w.st, repo.Credentials{Writer: w.keys.Writer}, w.cache)
@@ -209,7 +217,7 @@ func (w *world) backup() (*Root, error) {
 
 func (w *world) fill(ctx context.Context, s *Session, at time.Time) (*Root, error) {
 	var d Difference
-	if _, err := s.Store(ctx, w, s.Missing(ctx, w.attachments(), &d)); err != nil {
+	if _, err := s.Store(ctx, cmp.Or[Area](w.area, w), s.Missing(ctx, w.attachments(), &d)); err != nil {
 		return nil, err
 	}
 	for _, u := range w.lie {
@@ -375,7 +383,7 @@ func TestUnchangedServerReadsNothing(t *testing.T) {
 func TestInterruptedRunIsContinued(t *testing.T) {
 	w := newWorld(t)
 	w.add(400, 3000)
-	j, err := OpenJournal(filepath.Join(w.cache, "s.bolt"))
+	j, err := OpenJournal(filepath.Join(w.cache, "s.state"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -418,7 +426,7 @@ func cancelling(list iter.Seq2[UUID, error], n int, cancel func()) iter.Seq2[UUI
 func TestCancelledStoreKeepsWhatItRead(t *testing.T) {
 	w := newWorld(t)
 	w.add(800, 3000)
-	j, err := OpenJournal(filepath.Join(w.cache, "s.bolt"))
+	j, err := OpenJournal(filepath.Join(w.cache, "s.state"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -444,7 +452,7 @@ func TestCancelledStoreKeepsWhatItRead(t *testing.T) {
 func TestJournalOfLostBlobsIsForgotten(t *testing.T) {
 	w := newWorld(t)
 	w.add(100, 3000)
-	j, err := OpenJournal(filepath.Join(w.cache, "s.bolt"))
+	j, err := OpenJournal(filepath.Join(w.cache, "s.state"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -490,7 +498,7 @@ func TestLargeAttachments(t *testing.T) {
 
 func TestSecondBackupIsLockedOut(t *testing.T) {
 	w := newWorld(t)
-	j, err := OpenJournal(filepath.Join(w.cache, "s.bolt"))
+	j, err := OpenJournal(filepath.Join(w.cache, "s.state"))
 	if err != nil {
 		t.Fatal(err)
 	}

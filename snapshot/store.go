@@ -25,10 +25,7 @@ func (s *Session) Store(ctx context.Context, area Area, list iter.Seq2[UUID, err
 		}
 		s.headsHealed = true
 	}
-	next, err := s.journal.nextHead()
-	if err != nil {
-		return 0, fmt.Errorf("read the journal: %w", err)
-	}
+	next := uint64(len(s.journal.heads()))
 	heads := newHeadStream(context.WithoutCancel(ctx), s.run, s.repo.Polynomial(), next)
 	reader := newBatchReader(s.run, s.repo.HashMD5, s.repo.Polynomial())
 	read := func(ctx context.Context, batch []UUID) ([]stored, error) { return reader.store(ctx, area, batch) }
@@ -72,15 +69,15 @@ func (s *Session) Store(ctx context.Context, area Area, list iter.Seq2[UUID, err
 // checkpoint makes what has been read durable and then notes it in the journal. A crash between the two leaves blobs that
 // the next run finds and entries that it reads again.
 func (s *Session) checkpoint(ctx context.Context, heads *headStream) error {
-	chunks, ready := heads.take()
-	if len(chunks)+len(ready) == 0 {
+	if len(heads.chunks)+len(heads.ready) == 0 {
 		return nil
 	}
 	if err := s.run.Checkpoint(ctx); err != nil {
 		return err
 	}
-	if err := s.journal.commit(chunks, ready); err != nil {
-		return fmt.Errorf("write the journal: %w", err)
+	if err := s.journal.commit(heads.chunks, heads.ready); err != nil {
+		return fmt.Errorf("write the journal: %w", err) // they stay for the next try: those that follow go on from them
 	}
+	heads.noted()
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/orthokeep/orthokeep/chunk/pixel"
 	"github.com/orthokeep/orthokeep/repo"
 	"github.com/orthokeep/orthokeep/repo/storage"
-	"github.com/orthokeep/orthokeep/repo/storage/faulty"
 	"io"
 	"iter"
 	"os"
@@ -81,19 +80,7 @@ func TestBackupAfterAFailedPack(t *testing.T) {
 			before := w.state(w.mustBackup())
 			w.add(4, 900)
 			w.add(2, 300_000)
-			st := faulty.Wrap(w.st)
-			s, _ := w.session(st)
-			st.FailChange(st.Changes()+2, faulty.Full) // epoch, epoch, pack
-			if _, _, err := s.StoreContent(t.Context(), bytes.NewReader([]byte("something new"))); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.contents.finish(); err != nil {
-				t.Fatal(err)
-			}
-			s.contents = nil
-			if err := s.run.Checkpoint(t.Context()); !errors.Is(err, storage.ErrNoSpace) {
-				t.Fatalf("the pack was written: %v", err)
-			}
+			s, _ := w.failedSession()
 			if err := step(t.Context(), w, s); !errors.Is(err, storage.ErrNoSpace) {
 				t.Errorf("it says %v", err)
 			}

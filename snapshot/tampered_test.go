@@ -3,6 +3,7 @@ package snapshot
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -218,7 +219,55 @@ func TestTamperedLists(t *testing.T) {
 	}
 }
 
-const lists = 6 // of a root
+const (
+	listEntries = iota
+	listBlocks
+	listHeads
+	listHashes
+	listPages
+	listFiles
+	lists // of a root
+)
+
+// tampered publishes a copy of the newest snapshot with one of its lists changed.
+func (tr *trial) tampered(r *repo.Repository, list int, change func([]byte) []byte) *Root {
+	tr.t.Helper()
+	ctx := tr.t.Context()
+	body, err := r.GetObject(ctx, repo.KindRoot, rootsPrefix+tr.must[len(tr.must)-1].root.Name())
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	root, err := parseRoot("x-"+idOf(tr.t, body), body)
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	of, class := root.list(list)
+	plain, err := io.ReadAll(newStreamReader(ctx, r, class, *of))
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	run, err := r.Begin(ctx, repo.RunInfo{Kind: "backup", Started: now})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	*of, err = storeStream(ctx, run, r.Polynomial(), chunk.Stream, class, bytes.NewReader(change(plain)))
+	if err := errors.Join(err, run.Checkpoint(ctx), run.End(ctx, repo.Abandoned, now)); err != nil {
+		tr.t.Fatal(err)
+	}
+	root.Counter++                     // the next backup builds on it
+	changed, err := json.Marshal(root) // marshal would refuse it
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	name, err := tr.publish(r, changed)
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	if root, err = ReadRoot(ctx, r, name); err != nil {
+		tr.t.Fatal(err)
+	}
+	return root
+}
 
 // list returns the i-th of them.
 func (r *Root) list(i int) (*Stream, repo.Class) {
@@ -227,7 +276,7 @@ func (r *Root) list(i int) (*Stream, repo.Class) {
 	return []*Stream{&newest.Entries, &newest.Blocks, &newest.Heads, &index.Hashes, &index.Pages, &r.Files.List}[i], []repo.Class{repo.Structure, repo.Structure, repo.Structure, repo.Structure, repo.Content, repo.Content}[i]
 }
 
-func idOf(t *testing.T, body []byte) string {
+func idOf(t testing.TB, body []byte) string {
 	t.Helper()
 	var head struct{ ID string }
 	if err := json.Unmarshal(body, &head); err != nil {

@@ -13,7 +13,7 @@ const module = "github.com/orthokeep/orthokeep"
 var allowed = map[string][]string{
 	"cmd/orthokeep":            {"orthanc", "snapshot", "repo", "repo/storage"},
 	"orthanc":                  {"snapshot", "repo"},
-	"snapshot":                 {"chunk", "chunk/pixel", "repo"},
+	"snapshot":                 {"chunk", "chunk/pixel", "repo", "repo/storage"},
 	"repo":                     {"chunk/pixel", "repo/storage"},
 	"chunk":                    {"chunk/pixel"},
 	"chunk/pixel":              {},
