@@ -165,7 +165,7 @@ func TestRestoreWhereItCannot(t *testing.T) {
 	defer below.Close()
 	out := newAttachmentWriter(r, to(dir))
 	out.below, out.to.Chown, out.to.UID, out.to.GID = below, true, os.Getuid(), os.Getgid()
-	if err := out.create(lie.UUID, func(f *os.File) error { return f.Close() }); !errors.Is(err, fs.ErrClosed) {
+	if err := out.create(placed{Entry: &Entry{UUID: lie.UUID}}, func(f *os.File) error { return f.Close() }); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("a file that is closed: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, to(dir).Place(lie.UUID))); !errors.Is(err, fs.ErrNotExist) {

@@ -113,7 +113,7 @@ func (w *attachmentWriter) open(ctx context.Context, m Manifest) error {
 // write restores one large attachment, blob by blob. Damage is in the result, any other failure is the error.
 func (w *attachmentWriter) write(ctx context.Context, p placed) (written, error) {
 	res := written{uuid: p.UUID, size: p.Size}
-	err := w.create(p.UUID, func(f *os.File) error { return w.copy(ctx, f, p) })
+	err := w.create(p, func(f *os.File) error { return w.copy(ctx, f, p) })
 	if isDamage(err) {
 		res.err = err
 		return res, nil

@@ -69,7 +69,7 @@ func (w *attachmentWriter) writeAll(ctx context.Context, batch []placed) ([]writ
 			continue
 		}
 		data := b.buf[b.spans[i].from:b.spans[i].to]
-		err := w.create(p.UUID, func(f *os.File) error {
+		err := w.create(p, func(f *os.File) error {
 			_, err := f.Write(data)
 			return err
 		})

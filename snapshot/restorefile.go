@@ -8,9 +8,12 @@ import (
 	"path/filepath"
 )
 
+// worthWriteback is the length in bytes from which on a file is worth a request of its own to the disk.
+const worthWriteback = 128 << 10
+
 // create makes the file of an attachment and fills it. When that fails there is none.
-func (w *attachmentWriter) create(uuid UUID, fill func(*os.File) error) error {
-	place := w.to.Place(uuid)
+func (w *attachmentWriter) create(p placed, fill func(*os.File) error) error {
+	place := w.to.Place(p.UUID)
 	if err := w.makeWay(place); err != nil {
 		return err
 	}
@@ -22,6 +25,9 @@ func (w *attachmentWriter) create(uuid UUID, fill func(*os.File) error) error {
 	if err == nil {
 		err = w.own(f)
 	}
+	if err == nil && p.Size >= worthWriteback {
+		startWriteback(f)
+	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
@@ -29,7 +35,7 @@ func (w *attachmentWriter) create(uuid UUID, fill func(*os.File) error) error {
 		return nil
 	}
 	_ = w.below.Remove(place) // nothing damaged is left behind
-	return fmt.Errorf("restore attachment %s: %w", uuid, err)
+	return fmt.Errorf("restore attachment %s: %w", p.UUID, err)
 }
 
 // makeWay makes the folder of a file, and removes what lies in its place where that is to be replaced.
