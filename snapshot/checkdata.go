@@ -3,7 +3,6 @@ package snapshot
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/maphash"
 	"io"
 	"iter"
@@ -172,73 +171,4 @@ func (c *dataChecker) fingerprint(p placed, heads [][]headRef) uint64 {
 		number(b.length)
 	}
 	return h.Sum64()
-}
-
-// looked is an attachment that was read, in this chain or in another one.
-type looked struct {
-	placed
-	here bool
-	err  error // it is damaged
-}
-
-// readChain reads the attachments of a chain that no chain before has.
-func (c *dataChecker) readChain(n int) error {
-	ch := c.chains[n]
-	heads, err := ch.heads(c.ctx, c.r)
-	if err != nil {
-		return err
-	}
-	copier := newCopier(c.r, copiers())
-	copier.heads = heads
-	work := func(ctx context.Context, p placed) (looked, error) {
-		if c.first == nil {
-			return looked{p, true, copier.copy(ctx, io.Discard, p)}, ctx.Err()
-		}
-		f := c.fingerprint(p, heads)
-		if in, ok := c.first[f]; ok && in < n {
-			return looked{p, false, c.damageOf(f)}, nil
-		}
-		err := copier.copy(ctx, io.Discard, p)
-		if err != nil {
-			c.noteDamage(f, err)
-		}
-		return looked{p, true, err}, ctx.Err()
-	}
-	take := func(l looked) error {
-		c.take(ch, l)
-		return nil
-	}
-	return ordered(c.ctx, copiers(), copiers(), byPlace(c.chosen(ch, heads), placeBatch), work, take)
-}
-
-func (c *dataChecker) damageOf(fingerprint uint64) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.damaged[fingerprint]
-}
-
-func (c *dataChecker) noteDamage(fingerprint uint64, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.damaged[fingerprint] = err
-}
-
-// take counts an attachment, and names it in the snapshots that have it if it is damaged.
-func (c *dataChecker) take(ch *chain, l looked) {
-	if l.here {
-		c.read.Attachments++
-		c.read.Bytes += l.Size
-		c.p.Add(1, l.Size)
-	}
-	if l.err == nil {
-		return
-	}
-	if l.here {
-		c.read.Damaged++
-	}
-	for _, m := range ch.manifests {
-		if l.seenBy(len(m.Layers)) {
-			c.name(m.root, m.what, fmt.Errorf("attachment %s: %w", l.UUID, l.err))
-		}
-	}
 }

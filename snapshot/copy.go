@@ -52,6 +52,21 @@ func (c *copier) copy(ctx context.Context, dst io.Writer, p placed) error {
 	return c.verify(p, [16]byte(hash.Sum(nil)))
 }
 
+// fetch appends the bytes of an attachment to dst, unverified.
+func (c *copier) fetch(ctx context.Context, dst []byte, p placed) ([]byte, error) {
+	err := c.head(ctx, p, func(part []byte) error {
+		dst = append(dst, part...)
+		return nil
+	})
+	for _, b := range p.bulk {
+		if err != nil {
+			break
+		}
+		dst, err = c.blob(ctx, b, dst)
+	}
+	return dst, err
+}
+
 // head hands the parts of an attachment's head to put.
 func (c *copier) head(ctx context.Context, p placed, put func([]byte) error) error {
 	for part, err := range p.headParts(c.heads[p.layer]) {

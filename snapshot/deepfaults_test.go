@@ -35,16 +35,26 @@ func (w *world) eachRead(how faulty.Fault, do func(k int, reached func() bool, r
 	}
 }
 
+// longDelta returns a snapshot whose index is a base and a delta of several blobs. Where the cuts are is chance: one repository in three has none.
+func longDelta(t *testing.T) (*world, *Root) {
+	t.Helper()
+	for range 50 {
+		w := newMemoryWorld(t, testKeys(t))
+		w.longIndex(3 << 20)
+		w.mustBackup()
+		w.changePages(2)
+		root := w.mustBackup()
+		if len(root.Index.Layers) == 2 && len(newest(root.Index.Layers).Pages.items) > 1 {
+			return w, root
+		}
+	}
+	t.Fatal("no delta of several blobs")
+	return nil, nil
+}
+
 // TestRestoreOfALongIndex: what a restore gives is the index, or an error, and no file is left then.
 func TestRestoreOfALongIndex(t *testing.T) {
-	w := newMemoryWorld(t, testKeys(t))
-	w.longIndex(3 << 20)
-	w.mustBackup()
-	w.changePages(2)
-	root := w.mustBackup()
-	if delta := newest(root.Index.Layers); len(root.Index.Layers) != 2 || len(delta.Pages.items) < 2 {
-		t.Fatalf("%d layers, the last of %d blobs", len(root.Index.Layers), len(delta.Pages.items))
-	}
+	w, root := longDelta(t)
 	path := filepath.Join(memoryDir(t), "index")
 	for how, want := range map[faulty.Fault]error{faulty.NotStored: faulty.ErrFailed, faulty.Flipped: repo.ErrCorrupt} {
 		failed := 0

@@ -63,7 +63,7 @@ func RestoreAttachments(ctx context.Context, r *repo.Repository, root *Root, to 
 		return nil
 	}
 	entries := within(root.Manifest.entries(ctx, r), root.Manifest.Attachments, root.Counts.Bytes)
-	list := restoreBatches(byPlace(entries, placeBatch))
+	list := copyBatches(byPlace(entries, placeBatch))
 	if err := ordered(ctx, restoreWorkers(), 4*restoreWorkers(), list, out.writeAll, done); err != nil {
 		return res, err
 	}
@@ -82,9 +82,8 @@ func restoreWorkers() int { return 2 + runtime.GOMAXPROCS(0) }
 type attachmentWriter struct {
 	*copier
 	to      Destination
-	below   *os.Root  // to.Dir
-	folders sync.Map  // made already
-	batches sync.Pool // of *restoreBatch
+	below   *os.Root // to.Dir
+	folders sync.Map // made already
 }
 
 type written struct {
@@ -94,9 +93,7 @@ type written struct {
 }
 
 func newAttachmentWriter(r *repo.Repository, to Destination) *attachmentWriter {
-	w := &attachmentWriter{copier: newCopier(r, restoreWorkers()), to: to}
-	w.batches.New = func() any { return new(restoreBatch) }
-	return w
+	return &attachmentWriter{copier: newCopier(r, restoreWorkers()), to: to}
 }
 
 func (w *attachmentWriter) open(ctx context.Context, m Manifest) error {

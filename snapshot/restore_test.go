@@ -154,7 +154,7 @@ func TestRestoreBatches(t *testing.T) {
 	var got []int
 	var next int64
 	var last error
-	for batch, err := range restoreBatches(list) {
+	for batch, err := range copyBatches(list) {
 		if last = err; err != nil {
 			continue
 		}
