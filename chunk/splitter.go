@@ -39,7 +39,7 @@ var (
 // long as Min) for the next. It is for one goroutine.
 //
 // A chunk ends at the first place past Min where the lowest AverageBits of the fingerprint are zero, or at Max: the cuts are
-// those of restic/chunker with the same polynomial and bounds, in a quarter of its time.
+// those of restic/chunker with the same polynomial and bounds, in less than half of its time.
 type Splitter struct {
 	rabin  *rabin
 	bounds Bounds
@@ -53,8 +53,8 @@ type Splitter struct {
 // stepSize is how many bytes are read at once past Min.
 const stepSize = 64 << 10
 
-// NewSplitter returns a Splitter without a stream: Next gives io.EOF until Reset. It panics if pol is none of degree 8 to 53, or the bounds are not
-// 64 <= Min <= Max and 1 <= AverageBits <= 40: they are constants of a program, not input.
+// NewSplitter returns a Splitter without a stream: Next gives io.EOF until Reset. It panics if the degree of pol is
+// not 8 to 53, which who reads it from a file has to see to, or the bounds are not 64 <= Min <= Max and 1 <= AverageBits <= 40.
 func NewSplitter(pol Pol, b Bounds) *Splitter {
 	if pol.Deg() < 8 || pol.Deg() > 53 || b.Min < rollSize || b.Max < b.Min || b.AverageBits < 1 || b.AverageBits > 40 {
 		panic(fmt.Sprintf("chunk: bad polynomial of degree %d, or bounds %+v", pol.Deg(), b))

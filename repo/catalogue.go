@@ -38,7 +38,7 @@ var (
 
 func (c *catalogue) path() string { return filepath.Join(c.dir, catalogueName) }
 
-// guarded runs f, and makes what a damaged file does to bbolt, which maps it, an error.
+// guarded runs f, and makes an error of what a damaged file does to it through a mapping, bbolt's or ours.
 func guarded(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

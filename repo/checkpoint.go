@@ -4,32 +4,17 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
-	"sync"
 )
 
-// writeBehind writes full packs while those who fill them go on: it takes a disk or a server as long to make a pack durable as it takes a core to fill one.
-type writeBehind struct {
-	slots chan struct{} // as many as there may be at once
-	all   *sync.WaitGroup
-}
-
-func newWriteBehind() writeBehind {
-	return writeBehind{make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), &sync.WaitGroup{}}
-}
-
-// wait returns when all packs are written that were handed over.
-func (w writeBehind) wait() { w.all.Wait() }
-
-// writeBehind writes a pack in the background, as soon as there is a slot for it. A failure is that of the run. What has been begun is
-// completed when ctx is cancelled: the checkpoint that follows then still has it.
+// writeBehind writes a full pack while those who fill packs go on: it takes a disk or a server as long to make one durable as it takes a core to
+// fill one. It waits while as many are being written as there may be at once. A failure is that of the run. What has been begun is completed
+// when ctx is cancelled: the checkpoint that follows then still has it.
 func (u *Run) writeBehind(ctx context.Context, b *packBuilder) {
-	u.behind.slots <- struct{}{}
-	u.behind.all.Go(func() {
-		defer func() { <-u.behind.slots }()
+	u.behind.Go(func() error {
 		if err := u.write(context.WithoutCancel(ctx), b); err != nil {
-			_ = u.fail(err)
+			return u.fail(err)
 		}
+		return nil
 	})
 }
 
@@ -52,7 +37,7 @@ func (u *Run) write(ctx context.Context, b *packBuilder) error {
 func (u *Run) Checkpoint(ctx context.Context) error {
 	u.inPut.Lock()
 	defer u.inPut.Unlock()
-	u.behind.wait()
+	_ = u.behind.Wait() // the run has failed then
 	if u.failed != nil {
 		return u.failed
 	}

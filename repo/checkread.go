@@ -116,10 +116,10 @@ func (c *checker) wholePack(ctx context.Context, p packRecord, raw []byte) error
 // blobs compares the blobs of a pack with their IDs, in as many goroutines as perPack says.
 func (c *checker) blobs(ctx context.Context, p packRecord, raw []byte) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for first := range max(1, c.perPack) {
+	for first := range c.perPack {
 		g.Go(func() error {
 			var plain []byte
-			for i := first; i < p.table.len(); i += max(1, c.perPack) {
+			for i := first; i < p.table.len(); i += c.perPack {
 				plain = c.blob(ctx, p, p.table.entry(i), raw, plain[:0])
 				if ctx.Err() != nil {
 					return ctx.Err()

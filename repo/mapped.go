@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"sync/atomic"
 )
 
@@ -60,22 +59,15 @@ func readMapped(p, bytes []byte, at int64) (n int, err error) {
 	if at < 0 || at > int64(len(bytes)) {
 		return 0, io.EOF
 	}
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if fault := recover(); fault != nil {
-			n, err = 0, faultError(fault)
-		}
-	}()
-	if n = copy(p, bytes[at:]); n < len(p) {
-		err = io.EOF
+	err = guarded(func() error {
+		n = copy(p, bytes[at:])
+		return nil
+	})
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("a mapped file cannot be read: %w", err)
+	case n < len(p):
+		return n, io.EOF
 	}
-	return n, err
-}
-
-// faultError makes an error of a panic that comes from an address which cannot be read, and goes on with any other.
-func faultError(p any) error {
-	if fault, is := p.(interface{ Addr() uintptr }); is {
-		return fmt.Errorf("a mapped file cannot be read: %v", fault)
-	}
-	panic(p)
+	return n, nil
 }

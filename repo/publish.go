@@ -87,7 +87,7 @@ func (u *Run) expired(ctx context.Context) (bool, error) {
 // End closes the run and, unless it was abandoned, puts the catalogue in order: a minute, now and then, where there are a hundred
 // million blobs. The error matches ErrExpired when it was abandoned and had been given up: that may be why.
 func (u *Run) End(ctx context.Context, how Outcome, at time.Time) error {
-	u.behind.wait()
+	_ = u.behind.Wait() // a failure was that of a Put or Checkpoint
 	var given error
 	if how == Abandoned {
 		if expired, err := u.expired(ctx); err == nil && expired {

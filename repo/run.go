@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/orthokeep/orthokeep/chunk/pixel"
 )
@@ -27,8 +30,8 @@ type Run struct {
 	r    *Repository
 	name string // TIME-ID
 
-	inPut  sync.RWMutex // held for reading during Put, for writing by Checkpoint: so that a checkpoint covers what Put returned
-	behind writeBehind
+	inPut  sync.RWMutex   // held for reading during Put, for writing by Checkpoint: so that a checkpoint covers what Put returned
+	behind errgroup.Group // writes full packs
 
 	mu       sync.Mutex
 	open     map[Class]*packBuilder
@@ -68,7 +71,9 @@ func (r *Repository) BeginNamed(ctx context.Context, name string, info RunInfo) 
 }
 
 func newRun(r *Repository, name string) *Run {
-	return &Run{r: r, name: name, open: map[Class]*packBuilder{}, pending: map[ID]bool{}, behind: newWriteBehind()}
+	u := &Run{r: r, name: name, open: map[Class]*packBuilder{}, pending: map[ID]bool{}}
+	u.behind.SetLimit(max(1, runtime.GOMAXPROCS(0)-1))
+	return u
 }
 
 // nextSegment is the name of the run's next segment.

@@ -55,16 +55,10 @@ func sweep(t *testing.T, op operation, keys repo.Keys, how faulty.Fault, want er
 	}
 	failed := 0
 	for k := 0; ; k += op.stride(faultStride()) {
-		local, err := storage.CreateOn(disk.Crash(1), "/repo")
-		if err != nil {
-			t.Fatal(err)
-		}
+		local := durable(t, disk)
 		st := faulty.Wrap(local)
 		failAt(st, k, how)
-		tr, err := base.with(st)
-		if err != nil {
-			t.Fatal(err)
-		}
+		tr := base.on(t, st)
 		err = op.run(tr)
 		reached := requests(st) > k
 		if err != nil {
@@ -104,16 +98,10 @@ func TestHangingRequests(t *testing.T) {
 		}
 		for name, hangAt := range map[string]func(*faulty.Storage, int, faulty.Fault){"change": (*faulty.Storage).FailChange, "read": (*faulty.Storage).FailRead} {
 			for k := 0; ; k += op.stride(3 * faultStride()) {
-				local, err := storage.CreateOn(disk.Crash(1), "/repo")
-				if err != nil {
-					t.Fatal(err)
-				}
+				local := durable(t, disk)
 				st := faulty.Wrap(local)
 				hangAt(st, k, faulty.Hang)
-				tr, err := base.with(st)
-				if err != nil {
-					t.Fatal(err)
-				}
+				tr := base.on(t, st)
 				hung, err := interruptWhenHung(t, op, tr, st)
 				if hung != (err != nil) {
 					t.Fatalf("%s, %s %d hangs: %v: %v", op.name, name, k, hung, err)
@@ -169,10 +157,7 @@ func TestFullDisk(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tr, err := base.with(local)
-			if err != nil {
-				t.Fatal(err)
-			}
+			tr := base.on(t, local)
 			fsys.Limit(before + part*part*50)
 			err = op.run(tr)
 			if err != nil {

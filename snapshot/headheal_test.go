@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/orthokeep/orthokeep/repo"
-	"github.com/orthokeep/orthokeep/repo/storage"
 	"github.com/orthokeep/orthokeep/repo/storage/faulty"
 )
 
@@ -77,20 +76,6 @@ func (f flakyFile) ReadAt(p []byte, off int64) (int, error) {
 	return f.File.ReadAt(p, off)
 }
 
-// healTrial begins with heads in danger.
-func healTrial(t *testing.T, base *trial, disk *faulty.FS) *trial {
-	t.Helper()
-	st, err := storage.CreateOn(disk.Crash(1), "/repo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr, err := base.with(st)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tr
-}
-
 // restorable counts the snapshots whose attachments all restore; of the others some have to be named as damaged.
 func (tr *trial) restorable() (n int, err error) {
 	r := tr.reader()
@@ -120,7 +105,7 @@ func TestHealHeads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := healTrial(t, base, disk)
+	tr := base.on(t, durable(t, disk))
 	defer tr.discard()
 	if n, err := tr.restorable(); n > 0 || err != nil {
 		t.Fatalf("%d snapshots restore before, %v", n, err)
@@ -145,7 +130,7 @@ func TestHealHeadsFromAnArea(t *testing.T) {
 	} {
 		failed := 0
 		for k := 0; ; k += 1 + 4*faultStride() {
-			tr := healTrial(t, base, disk)
+			tr := base.on(t, durable(t, disk))
 			area := &flakyArea{world: tr.world, left: k, open: a.open, read: a.read, shrunk: a.shrunk}
 			tr.area = area
 			err := tr.night(1, 0)
@@ -191,7 +176,7 @@ func TestHealHeadsOnAFailingStorage(t *testing.T) {
 		count func(*faulty.Storage) int
 	}{"change": {(*faulty.Storage).FailChange, (*faulty.Storage).Changes}, "read": {(*faulty.Storage).FailRead, (*faulty.Storage).Reads}} {
 		for k := 0; ; k += faultStride() {
-			tr := healTrial(t, base, disk)
+			tr := base.on(t, durable(t, disk))
 			st := faulty.Wrap(tr.st)
 			f.at(st, k, faulty.NotStored)
 			inner := tr.st

@@ -76,10 +76,7 @@ func (j *Journal) open(log string) error {
 	if j.state, err = parseJournal(data); err != nil {
 		j.state = journalState{Seed: rand.Uint32()}
 	}
-	left, _ := filepath.Glob(j.path + ".*.tmp") // what a crash left of others that were written
-	for _, tmp := range left {
-		_ = os.Remove(tmp)
-	}
+	storage.SweepFile(j.path)
 	file, err := os.OpenFile(log, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err

@@ -91,14 +91,7 @@ func TestBackupWithAFailingJournal(t *testing.T) {
 	}
 	failures := 0
 	for k := 0; ; k += (2 + faultStride()) / 3 {
-		st, err := storage.CreateOn(disk.Crash(1), "/repo")
-		if err != nil {
-			t.Fatal(err)
-		}
-		tr, err := base.with(st)
-		if err != nil {
-			t.Fatal(err)
-		}
+		tr := base.on(t, durable(t, disk))
 		j, err := OpenJournal(filepath.Join(tr.cache, "s.state"))
 		if err != nil {
 			t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/orthokeep/orthokeep/repo/storage"
 	"github.com/orthokeep/orthokeep/repo/storage/faulty"
 )
 
@@ -18,16 +17,10 @@ func TestRepairThatIsInterrupted(t *testing.T) {
 	ended := 0
 	for _, late := range []bool{false, true} {
 		for k := int64(0); ; k += int64(faultStride()) {
-			st, err := storage.CreateOn(disk.Crash(1), "/repo")
-			if err != nil {
-				t.Fatal(err)
-			}
+			st := durable(t, disk)
 			ctx, cancel := context.WithCancel(t.Context())
 			x := interruptAt(st, k, late, cancel)
-			tr, err := base.with(x)
-			if err != nil {
-				t.Fatal(err)
-			}
+			tr := base.on(t, x)
 			tr.ctx = ctx
 			err = tr.repairOnce(false)
 			was := ctx.Err() != nil
@@ -66,14 +59,8 @@ func TestRepairOfALabel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for k := 0; ; k++ {
-		st, err := storage.CreateOn(disk.Crash(1), "/repo")
-		if err != nil {
-			t.Fatal(err)
-		}
-		tr, err := base.with(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		st := durable(t, disk)
+		tr := base.on(t, nil)
 		failing := faulty.Wrap(st)
 		failing.FailChange(k, faulty.NotStored)
 		tr.st = failing

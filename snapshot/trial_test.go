@@ -52,6 +52,26 @@ func (tr *trial) with(st storage.Storage) (*trial, error) {
 	return &trial{w, slices.Clone(tr.must), slices.Clone(tr.gone)}, nil
 }
 
+// on is with for a test, which fails where it is not to be had.
+func (tr *trial) on(t testing.TB, st storage.Storage) *trial {
+	t.Helper()
+	other, err := tr.with(st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return other
+}
+
+// durable is the repository on a disk of which everything is durable. The disk stays as it is.
+func durable(t testing.TB, disk *faulty.FS) *storage.Local {
+	t.Helper()
+	st, err := storage.CreateOn(disk.Crash(1), "/repo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
 func (tr *trial) discard() { _ = os.RemoveAll(tr.cache) }
 
 // night takes a snapshot, after some small attachments were added and some deleted; acknowledged, it must stay.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 )
 
@@ -27,6 +28,14 @@ func WriteNewFile(path string, data []byte, mode fs.FileMode) error {
 // WriteFileOn is WriteFile on another file system.
 func WriteFileOn(fsys FS, path string, data []byte, mode fs.FileMode) error {
 	return writeFile(fsys, path, data, mode, fsys.Rename)
+}
+
+// SweepFile removes what writers of the file at path left that were killed. Nobody may be writing it.
+func SweepFile(path string) {
+	left, _ := filepath.Glob(path + ".*" + tmpSuffix) // what cannot be listed, or removed, is in nobody's way
+	for _, tmp := range left {
+		_ = os.Remove(tmp)
+	}
 }
 
 // writeFile: create the temporary file, write, Sync, Close, rename, SyncDir. From SyncDir's return on the file counts.
