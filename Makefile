@@ -85,7 +85,7 @@ PEERS_SIZE ?= 200000
 bench-scale: ## what a night costs as an archive grows to SIZES attachments; and at PEERS_SIZE beside restic and borg, where they are installed
 	@$(ORTHANC)
 	$(GO) run ./bench/scale -attachments $(SIZES) -nights 6
-	$(GO) run ./bench/scale -attachments $(PEERS_SIZE) -nights 6 -peers
+	$(GO) run ./bench/scale -attachments $(PEERS_SIZE) -nights 6 -peers restic,borg,kopia
 
 BLOBS ?= 10000000
 bench-catalogue: ## what a catalogue of BLOBS blobs costs: time, memory, disk; takes 220 bytes of TMPDIR for each

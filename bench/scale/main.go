@@ -1,7 +1,7 @@
 // Scale shows what a night costs as an archive grows: a real Orthanc's index, grown by statements equal to Orthanc's own, and one
 // tiny file for each attachment.
 //
-//	go run ./bench/scale [-attachments 10000,100000,1000000] [-nights 10] [-peers] [-dir FOLDER [-keep]]
+//	go run ./bench/scale [-attachments 10000,100000,1000000] [-nights 10] [-peers restic,borg,kopia] [-dir FOLDER [-keep]]
 //	go run ./bench/scale -step backup|check|read|prune -dir FOLDER/1000000 [-profile FOLDER]
 //
 // For each size it makes the archive, takes a first backup, one with nothing new, and one after a day that adds 1 % of the
@@ -22,6 +22,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func main() {
@@ -29,7 +31,7 @@ func main() {
 	dir := flag.String("dir", "", "`folder` for the archives, removed at the end (default: a temporary one)")
 	keep := flag.Bool("keep", false, "leave the archives where they are")
 	nights := flag.Int("nights", 10, "snapshots to be taken before half of them are pruned; with -step prune, those to be kept")
-	peers := flag.Bool("peers", false, "run restic and borg on the same archive, where they are installed")
+	names := flag.String("peers", "", "`tools`, comma-separated, to run on the same archive where they are installed: restic, borg, kopia")
 	step := flag.String("step", "", "for the program itself: one step, in a process of its own")
 	profile := flag.String("profile", "", "with -step: `folder` for a profile of its CPU")
 	flag.Parse()
@@ -39,7 +41,7 @@ func main() {
 	if *step != "" {
 		err = profiled(*profile, *step, func() error { return runStep(ctx, *step, *dir, *nights) })
 	} else {
-		err = run(ctx, *sizes, *dir, *nights, *peers, *keep)
+		err = run(ctx, *sizes, *dir, *nights, *names, *keep)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
@@ -48,9 +50,12 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, sizes, dir string, nights int, peers, keep bool) error {
+func run(ctx context.Context, sizes, dir string, nights int, names string, keep bool) error {
+	peers, err := choosePeers(names)
+	if err != nil {
+		return err
+	}
 	if dir == "" {
-		var err error
 		if dir, err = os.MkdirTemp("", "orthokeep-scale-"); err != nil {
 			return err
 		}
@@ -86,11 +91,13 @@ type results struct {
 	one         oneResult     // one attachment read back
 	nights      int           // snapshots before the prune
 	pruned      pruneResults
+	before      int64 // bytes of the repository, before the prunes
+	after       int64
 	peers       []peerResult
 }
 
 // measure makes an archive of n attachments in dir and takes its backups.
-func measure(ctx context.Context, dir string, n, nights int, peers bool) (r *results, err error) {
+func measure(ctx context.Context, dir string, n, nights int, peers []peer) (r *results, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -103,10 +110,8 @@ func measure(ctx context.Context, dir string, n, nights int, peers bool) (r *res
 		return nil, fmt.Errorf("make the archive: %w", err)
 	}
 	r = &results{attachments: n, nights: nights}
-	if peers {
-		if r.peers, err = runPeers(ctx, dir, a.storage()); err != nil {
-			return nil, err
-		}
+	if r.peers, err = runPeers(ctx, peers, dir, a.storage()); err != nil {
+		return nil, err
 	}
 	if err := child(ctx, "init", dir, 0, nil); err != nil {
 		return nil, err
@@ -132,27 +137,39 @@ func measure(ctx context.Context, dir string, n, nights int, peers bool) (r *res
 }
 
 // pruneHalf lets more nights pass, and then prunes half of the snapshots: once to mark, once to delete, and once with nothing to do.
-func (r *results) pruneHalf(ctx context.Context, a *archive) error {
-	if err := r.night(ctx, a.dir, a.storage()); err != nil { // the day that orthokeep has seen already
+func (r *results) pruneHalf(ctx context.Context, a *archive) (err error) {
+	if err := r.peersNight(ctx, a.dir, a.storage()); err != nil { // the day that orthokeep has seen already
 		return err
 	}
 	for range r.nights - 3 {
 		if _, err := a.change(ctx, r.attachments/1000, r.attachments/1000); err != nil {
 			return fmt.Errorf("a day's changes: %w", err)
 		}
-		if err := child(ctx, "backup", a.dir, 0, nil); err != nil {
-			return err
-		}
 		if err := r.night(ctx, a.dir, a.storage()); err != nil {
 			return err
 		}
+	}
+	repository := filepath.Join(a.dir, "repository")
+	if r.before, err = folderSize(repository); err != nil {
+		return err
 	}
 	for _, into := range []*pruneResult{&r.pruned.mark, &r.pruned.delete, &r.pruned.nothing} {
 		if err := child(ctx, "prune", a.dir, r.nights/2, into); err != nil {
 			return err
 		}
 	}
+	if r.after, err = folderSize(repository); err != nil {
+		return err
+	}
 	return r.prunePeers(ctx, a.dir, a.storage(), r.nights/2)
+}
+
+// night takes one more backup with every tool, all at once: nobody takes the time of these.
+func (r *results) night(ctx context.Context, dir, data string) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return child(ctx, "backup", dir, 0, nil) })
+	g.Go(func() error { return r.peersNight(ctx, dir, data) })
+	return g.Wait()
 }
 
 // child runs one step in a process of its own and reads what it found.
