@@ -1,7 +1,7 @@
 // Scale shows what a night costs as an archive grows: a real Orthanc's index, grown by statements equal to Orthanc's own, and one
 // tiny file for each attachment.
 //
-//	go run ./bench/scale [-attachments 10000,100000,1000000] [-nights 10] [-peers restic,borg,kopia] [-dir FOLDER [-keep]]
+//	go run ./bench/scale [-attachments 10000,100000,1000000] [-nights 10] [-peers restic,borg,kopia [-spare-index]] [-dir FOLDER [-keep]]
 //	go run ./bench/scale -step backup|check|read|prune -dir FOLDER/1000000 [-profile FOLDER]
 //
 // For each size it makes the archive, takes a first backup, one with nothing new, and one after a day that adds 1 % of the
@@ -32,6 +32,7 @@ func main() {
 	keep := flag.Bool("keep", false, "leave the archives where they are")
 	nights := flag.Int("nights", 10, "snapshots to be taken before half of them are pruned; with -step prune, those to be kept")
 	names := flag.String("peers", "", "`tools`, comma-separated, to run on the same archive where they are installed: restic, borg, kopia")
+	spared := flag.Bool("spare-index", false, "the peers leave out the index")
 	step := flag.String("step", "", "for the program itself: one step, in a process of its own")
 	profile := flag.String("profile", "", "with -step: `folder` for a profile of its CPU")
 	flag.Parse()
@@ -41,7 +42,7 @@ func main() {
 	if *step != "" {
 		err = profiled(*profile, *step, func() error { return runStep(ctx, *step, *dir, *nights) })
 	} else {
-		err = run(ctx, *sizes, *dir, *nights, *names, *keep)
+		err = run(ctx, *sizes, *dir, *nights, *names, *spared, *keep)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
@@ -50,8 +51,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, sizes, dir string, nights int, names string, keep bool) error {
-	peers, err := choosePeers(names)
+func run(ctx context.Context, sizes, dir string, nights int, names string, spared, keep bool) error {
+	peers, err := choosePeers(names, spared)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type peer struct {
 	name        string
 	init        [][]string // one after the other
 	backup      []string
+	spared      []string   // words of backup that leave the index out
 	prune       [][]string // one after the other; HALF stands for a number of snapshots
 	environment []string
 }
@@ -32,14 +33,14 @@ type peer struct {
 // peers compress and encrypt, each by its default, but for kopia, which has to be told to compress.
 var peers = []peer{
 	{"restic", [][]string{{"restic", "-r", "REPO", "init"}}, []string{"restic", "-r", "REPO", "backup", "DATA"},
-		[][]string{{"restic", "-r", "REPO", "forget", "--keep-last", "HALF", "--prune"}}, []string{"RESTIC_PASSWORD=x"}},
+		[]string{"--exclude", "DATA/index"}, [][]string{{"restic", "-r", "REPO", "forget", "--keep-last", "HALF", "--prune"}}, []string{"RESTIC_PASSWORD=x"}},
 	{"borg", [][]string{{"borg", "init", "-e", "repokey", "REPO"}}, []string{"borg", "create", "REPO::{now:%H%M%S%f}", "DATA"},
-		[][]string{{"borg", "prune", "--keep-last", "HALF", "REPO"}, {"borg", "compact", "REPO"}},
+		[]string{"--exclude", "DATA/index"}, [][]string{{"borg", "prune", "--keep-last", "HALF", "REPO"}, {"borg", "compact", "REPO"}},
 		[]string{"BORG_PASSPHRASE=x", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes"}},
 	{"kopia", [][]string{
 		{"kopia", "repository", "create", "filesystem", "--path", "REPO"},
 		{"kopia", "policy", "set", "--global", "--compression=zstd-fastest", "--keep-latest=1000"},
-	}, []string{"kopia", "snapshot", "create", "DATA"},
+	}, []string{"kopia", "snapshot", "create", "DATA"}, nil,
 		[][]string{
 			{"kopia", "policy", "set", "--global", "--keep-latest=HALF", "--keep-hourly=0", "--keep-daily=0", "--keep-weekly=0", "--keep-monthly=0", "--keep-annual=0"},
 			{"kopia", "snapshot", "expire", "--all", "--delete"},
@@ -47,8 +48,8 @@ var peers = []peer{
 		}, []string{"KOPIA_PASSWORD=x", "KOPIA_CHECK_FOR_UPDATES=false"}},
 }
 
-// choosePeers returns those of these names, comma-separated.
-func choosePeers(names string) (chosen []peer, err error) {
+// choosePeers returns those of these names, comma-separated. Spared ones leave out Orthanc's index, of which they would store most again each night.
+func choosePeers(names string, spared bool) (chosen []peer, err error) {
 	for name := range strings.SplitSeq(names, ",") {
 		if name == "" {
 			continue
@@ -57,7 +58,14 @@ func choosePeers(names string) (chosen []peer, err error) {
 		if i < 0 {
 			return nil, fmt.Errorf("-peers %s: not known here", name)
 		}
-		chosen = append(chosen, peers[i])
+		p := peers[i]
+		if spared && p.spared == nil {
+			return nil, fmt.Errorf("-spare-index: not known how to do that with %s", name)
+		}
+		if spared {
+			p.backup = slices.Concat(p.backup, p.spared)
+		}
+		chosen = append(chosen, p)
 	}
 	return chosen, nil
 }
