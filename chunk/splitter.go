@@ -75,7 +75,11 @@ func (s *Splitter) Next(buf []byte) ([]byte, error) {
 		if err = s.fill(); err != nil {
 			break
 		}
-		data = append(data, s.left[:min(len(s.left), int(s.bounds.Max)-len(data))]...)
+		more := s.left[:min(len(s.left), int(s.bounds.Max)-len(data))]
+		if cap(data)-len(data) < len(more) {
+			data = slices.Grow(data, len(data)) // to twice as much: append's steps are small ones
+		}
+		data = append(data, more...)
 		cut := s.rabin.find(data, from, len(data), s.mask)
 		s.left = s.left[cut-from:]
 		if cut < len(data) {
@@ -89,6 +93,12 @@ func (s *Splitter) Next(buf []byte) ([]byte, error) {
 		return nil, s.err
 	}
 	return data, nil
+}
+
+// Cut returns the length of the first chunk of a stream that is all in memory: what Next would return of it, where it lies. What is left
+// of data is the rest of that stream. It leaves the stream of Next alone.
+func (s *Splitter) Cut(data []byte) int {
+	return s.rabin.find(data, min(len(data), int(s.bounds.Min)), min(len(data), int(s.bounds.Max)), s.mask)
 }
 
 // end ends the stream with err and lets go of the reader.

@@ -115,6 +115,13 @@ func TestSlicing(t *testing.T) {
 	for _, n := range []int{0, 1, 1023, 1024, 1025, 300_000} {
 		data := random(2, n)
 		want := lengths(cut(t, s, bytes.NewReader(data)))
+		var inMemory []int
+		for rest := data; len(rest) > 0; rest = rest[inMemory[len(inMemory)-1]:] {
+			inMemory = append(inMemory, s.Cut(rest))
+		}
+		if !slices.Equal(inMemory, want) {
+			t.Errorf("%d bytes in memory: cut into %v, want %v", n, inMemory, want)
+		}
 		for name, r := range map[string]io.Reader{
 			"one byte":       iotest.OneByteReader(bytes.NewReader(data)),
 			"half":           iotest.HalfReader(bytes.NewReader(data)),

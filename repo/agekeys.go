@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
+	"runtime"
 
 	"filippo.io/age"
 )
@@ -69,7 +69,7 @@ func unwrapRecoveryKey(name string, file []byte, passphrase string) (*age.Hybrid
 	}
 	id.SetMaxWorkFactor(maxScryptWork)
 	plain, err := decryptAge(name, file, id)
-	debug.FreeOSMemory() // scrypt's 256 MiB: the heap would grow to twice as much before it is collected
+	runtime.GC() // scrypt's 256 MiB are the heap's again: what follows lies there, in the place of new memory
 	if errors.Is(err, ErrWrongKey) {
 		return nil, fmt.Errorf("open the recovery key: %w", ErrWrongKey)
 	}

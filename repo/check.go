@@ -99,7 +99,7 @@ func (c *Checking) Report() *CheckReport { return c.report }
 
 func newChecker(r *Repository) *checker {
 	return &checker{r: r, report: &CheckReport{}, stored: map[packID]storedPack{}, small: map[string]bool{}, parities: map[string]bool{}, epochs: map[string]bool{},
-		lostEpochs: map[[16]byte]bool{}, superseded: map[string]bool{}, bad: map[packID]badness{}, perPack: 1}
+		lostEpochs: map[[16]byte]bool{}, superseded: map[string]bool{}, bad: map[packID]badness{}}
 }
 
 type checker struct {
@@ -116,7 +116,7 @@ type checker struct {
 	quarantine quarantine
 	lostEpochs map[[16]byte]bool // whose keys are lost, of those
 	decoded    *readCopies       // need not be decoded
-	perPack    int               // goroutines that compare the blobs of a pack; one where packs are read side by side
+	sample     int               // blobs of a pack that are compared, chosen at random; 0: all
 	segments   []string          // names of good ones
 	superseded map[string]bool   // names of segments that others supersede
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
@@ -113,22 +114,21 @@ func (c *checker) wholePack(ctx context.Context, p packRecord, raw []byte) error
 	return c.parityOf(ctx, name)
 }
 
-// blobs compares the blobs of a pack with their IDs, in as many goroutines as perPack says.
+// blobs compares the blobs of a pack, or a sample of them, with their IDs.
 func (c *checker) blobs(ctx context.Context, p packRecord, raw []byte) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for first := range c.perPack {
-		g.Go(func() error {
-			var plain []byte
-			for i := first; i < p.table.len(); i += c.perPack {
-				plain = c.blob(ctx, p, p.table.entry(i), raw, plain[:0])
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-			}
-			return nil
-		})
+	var plain []byte
+	compare := func(i int) { plain = c.blob(ctx, p, p.table.entry(i), raw, plain[:0]) }
+	n := p.table.len()
+	if c.sample > 0 && c.sample < n {
+		for range c.sample {
+			compare(rand.IntN(n))
+		}
+		return ctx.Err()
 	}
-	return g.Wait()
+	for i := 0; i < n && ctx.Err() == nil; i++ {
+		compare(i)
+	}
+	return ctx.Err()
 }
 
 // blob compares a blob with its ID, and returns the memory that it took.

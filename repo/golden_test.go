@@ -35,7 +35,7 @@ func goldenPack() (*derived, packRecord, []byte) {
 	epochID, epochKey := fill[[16]byte](0x33), fill[[32]byte](0x44)
 	blobNonce, tableNonce := fill[[12]byte](0x66), fill[[12]byte](0x77)
 	plain := []byte("orthokeep")
-	b := packBuilderWithSalt(Content, 1<<16, fill[[24]byte](0x55))
+	b := packBuilderWithSalt(Content, nil, fill[[24]byte](0x55))
 	id := d.blobID(Content, plain)
 	b.add(&epochID, id, sealBlob(nil, epochKey, id, blobNonce[:], testCodec.encode(nil, plain, pixel.Layout{})), len(plain))
 	record, data := b.finishWithNonce(d, tableNonce[:])

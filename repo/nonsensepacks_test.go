@@ -25,7 +25,7 @@ func (p *place) senseless(change func([]byte) []byte, list bool) (name string, b
 	p.t.Helper()
 	r := p.mustOpen()
 	defer r.Close()
-	b := newPackBuilder(Structure, 1<<20)
+	b := newPackBuilder(Structure, nil)
 	var ids []ID
 	for _, plain := range [][]byte{bytes.Repeat([]byte{1}, 40), bytes.Repeat([]byte{2}, 40)} {
 		id := r.keys.blobID(Structure, plain)

@@ -1,7 +1,5 @@
 package repo
 
-import "sync"
-
 // packBuilder collects the sealed blobs of one pack in memory.
 type packBuilder struct {
 	class   Class
@@ -10,24 +8,15 @@ type packBuilder struct {
 	entries []tableEntry
 }
 
-// packBuffers are the buffers of packs that have been written.
-var packBuffers sync.Pool
-
-func newPackBuilder(class Class, size int) *packBuilder {
+// newPackBuilder begins a pack in buf, whose contents do not matter.
+func newPackBuilder(class Class, buf []byte) *packBuilder {
 	var salt [24]byte
 	fillRandom(salt[:])
-	return packBuilderWithSalt(class, size, salt)
+	return packBuilderWithSalt(class, buf, salt)
 }
 
-func packBuilderWithSalt(class Class, size int, salt [24]byte) *packBuilder {
-	b := &packBuilder{class: class}
-	if old, ok := packBuffers.Get().(*[]byte); ok {
-		b.buf = (*old)[:0]
-	} else {
-		b.buf = make([]byte, 0, size+size/8)
-	}
-	b.buf = append(b.buf, marshalPackHeader(class, salt)...)
-	return b
+func packBuilderWithSalt(class Class, buf []byte, salt [24]byte) *packBuilder {
+	return &packBuilder{class: class, buf: append(buf[:0], marshalPackHeader(class, salt)...)}
 }
 
 func (b *packBuilder) len() int { return len(b.buf) }
@@ -52,7 +41,15 @@ func (b *packBuilder) epochIndex(id [16]byte) uint16 {
 	return uint16(len(b.epochs) - 1)
 }
 
-// finish returns the pack. Data is valid until release.
+// epochOf is the epoch of a blob; zero where the structure key seals it.
+func (b *packBuilder) epochOf(e tableEntry) (id [16]byte) {
+	if e.epoch == structureEpoch {
+		return id
+	}
+	return b.epochs[e.epoch]
+}
+
+// finish returns the pack. Data is the buffer, grown where it was too small.
 func (b *packBuilder) finish(keys *derived) (record packRecord, data []byte) {
 	return b.finishWithNonce(keys, nil)
 }
@@ -61,11 +58,4 @@ func (b *packBuilder) finishWithNonce(keys *derived, nonce []byte) (record packR
 	table := marshalTable(b.epochs, b.entries)
 	b.buf = keys.appendTrailer(b.buf, nonce, table)
 	return packRecord{hashPack(b.buf), b.class, int64(len(b.buf)), table}, b.buf
-}
-
-// release gives the buffer to the next pack.
-func (b *packBuilder) release() {
-	buf := b.buf
-	b.buf = nil
-	packBuffers.Put(&buf)
 }

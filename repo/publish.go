@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"time"
 
@@ -22,8 +21,11 @@ const (
 	Abandoned Outcome = "abandoned"
 )
 
+// readBackBlobs is how many blobs of a pack that is read back are opened: some of each pack were before it was written, see prove.
+const readBackBlobs = 32
+
 // ReadBack reads up to n of the packs that the run has written, 100 at most, chosen by seed, and compares them with their names and
-// their blobs with their IDs: the run holds the key of its epoch, so that nobody needs the recovery key for this.
+// some of their blobs with their IDs: the run holds the key of its epoch, so that nobody needs the recovery key for this.
 func (u *Run) ReadBack(ctx context.Context, n int, seed uint64) error {
 	u.mu.Lock()
 	packs := slices.Clone(u.sample)
@@ -31,7 +33,7 @@ func (u *Run) ReadBack(ctx context.Context, n int, seed uint64) error {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	rnd.Shuffle(len(packs), func(i, j int) { packs[i], packs[j] = packs[j], packs[i] })
 	c := newChecker(u.r)
-	c.perPack = runtime.GOMAXPROCS(0)
+	c.sample = readBackBlobs
 	for _, p := range packs[:min(n, len(packs))] {
 		if err := c.pack(ctx, p, true); err != nil {
 			return err

@@ -24,17 +24,19 @@ type RunInfo struct {
 }
 
 // Run stores blobs. Put may be called by several goroutines at once; the other methods by one.
-// Memory is bounded by two open packs, those that are being written, one for each core and one fewer, a full one for each goroutine that
-// waits to have it written, and about 150 bytes for each blob that is new since the last Checkpoint.
+// Memory is bounded by two packs that are open or wait, those that are being written, one for each core and one fewer, and about 150 bytes
+// for each blob that is new since the last Checkpoint.
 type Run struct {
 	r    *Repository
 	name string // TIME-ID
 
 	inPut  sync.RWMutex   // held for reading during Put, for writing by Checkpoint: so that a checkpoint covers what Put returned
 	behind errgroup.Group // writes full packs
+	turn   sync.Mutex     // of who adds to a pack, and has it written if it is full: while a pack waits for that, no other one is begun
 
 	mu       sync.Mutex
 	open     map[Class]*packBuilder
+	spare    [][]byte     // buffers of packs that have been written
 	pending  map[ID]bool  // put by this run, not yet in a segment
 	written  []packRecord // durable, not yet in a segment
 	sample   []packRecord // some of those that are durable, in a segment or not, each with the same chance
@@ -121,6 +123,8 @@ func (u *Run) Put(ctx context.Context, class Class, plain []byte, layout pixel.L
 	buf := blobBuffers.Get().(*[]byte)
 	defer blobBuffers.Put(buf)
 	*buf = u.r.codec.encodeAndSeal((*buf)[:0], key, id, plain, layout)
+	u.turn.Lock()
+	defer u.turn.Unlock()
 	if full := u.append(class, epochID, id, *buf, len(plain)); full != nil {
 		u.writeBehind(ctx, full)
 	}
@@ -195,7 +199,7 @@ func (u *Run) append(class Class, epochID *[16]byte, id ID, sealed []byte, plain
 	defer u.mu.Unlock()
 	b := u.open[class]
 	if b == nil {
-		b = newPackBuilder(class, u.r.cfg.PackSize)
+		b = newPackBuilder(class, u.buffer())
 		u.open[class] = b
 	}
 	b.add(epochID, id, sealed, plain)
@@ -205,4 +209,14 @@ func (u *Run) append(class Class, epochID *[16]byte, id ID, sealed []byte, plain
 	}
 	delete(u.open, class)
 	return b
+}
+
+// buffer returns one for a pack, the last that was in use: memory that has been touched is quicker than new memory.
+func (u *Run) buffer() []byte {
+	if last := len(u.spare) - 1; last >= 0 {
+		buf := u.spare[last]
+		u.spare = u.spare[:last]
+		return buf
+	}
+	return make([]byte, 0, u.r.cfg.PackSize+u.r.cfg.PackSize/8)
 }

@@ -141,7 +141,7 @@ func TestHostileBytes(t *testing.T) {
 func TestHostilePacks(t *testing.T) {
 	w := newWorld(t, 10)
 	keys := w.keys.Writer.derive()
-	b := newPackBuilder(Structure, 1<<20)
+	b := newPackBuilder(Structure, nil)
 	b.add(nil, ID{1}, make([]byte, 50), 21)
 	b.add(nil, ID{2}, make([]byte, 60), 31)
 	_, pack := b.finish(keys)

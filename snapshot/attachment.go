@@ -115,14 +115,14 @@ func boundary(f io.ReaderAt, size int64) (head int64, layout pixel.Layout) {
 func (r *attachmentReader) small(ctx context.Context, data []byte, s *stored) error {
 	head, layout := boundary(bytes.NewReader(data), int64(len(data)))
 	s.headLength, s.head = head, bytes.Clone(data[:head])
-	rest := data[head:]
-	if len(rest) == 0 {
-		return nil
+	for at, rest := int64(0), data[head:]; len(rest) > 0; {
+		n := r.bulk.Cut(rest)
+		if err := r.put(ctx, s, rest[:n], layout.At(at)); err != nil {
+			return err
+		}
+		at, rest = at+int64(n), rest[n:]
 	}
-	if len(rest) <= int(chunk.Bulk.Min) { // one chunk, which needs no search for a cut
-		return r.put(ctx, s, rest, layout)
-	}
-	return r.chunks(ctx, bytes.NewReader(rest), s, layout)
+	return nil
 }
 
 // large reads a file once, cuts it and puts its bulk, a chunk at a time.

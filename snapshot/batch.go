@@ -16,16 +16,37 @@ import (
 // batchReader reads attachments, a batch of them in one goroutine: small files together, since their MD5 is quicker so, and large ones in
 // goroutines of their own. Batches may be read at once. For each it holds batchSize bytes, and a few chunks for each core.
 type batchReader struct {
-	readers sync.Pool     // of *attachmentReader
-	large   chan struct{} // a place for each large file that may be read at once
+	create func() *attachmentReader
+	large  chan struct{} // a place for each large file that may be read at once
+
+	mu   sync.Mutex
+	idle []*attachmentReader // kept for as long as this is: memory that has been touched is quicker than new memory
 }
 
 func newBatchReader(to putter, keyedMD5 func([16]byte) [16]byte, pol chunk.Pol) *batchReader {
 	b := &batchReader{large: make(chan struct{}, runtime.GOMAXPROCS(0))}
-	b.readers.New = func() any {
+	b.create = func() *attachmentReader {
 		return &attachmentReader{to: to, md5: keyedMD5, bulk: chunk.NewSplitter(pol, chunk.Bulk), hash: md5.New()}
 	}
 	return b
+}
+
+func (b *batchReader) get() *attachmentReader {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last := len(b.idle) - 1
+	if last < 0 {
+		return b.create()
+	}
+	r := b.idle[last]
+	b.idle = b.idle[:last]
+	return r
+}
+
+func (b *batchReader) put(r *attachmentReader) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.idle = append(b.idle, r)
 }
 
 // store reads attachments, each once, puts their bulk and returns their entries and heads, in the same order.
@@ -33,7 +54,7 @@ func (b *batchReader) store(ctx context.Context, area Area, batch []UUID) ([]sto
 	out := make([]stored, len(batch))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		r := b.readers.Get().(*attachmentReader)
+		r := b.get()
 		for i, uuid := range batch {
 			out[i].UUID = uuid
 			if err := b.one(ctx, g, r, area, &out[i]); err != nil {
@@ -43,7 +64,7 @@ func (b *batchReader) store(ctx context.Context, area Area, batch []UUID) ([]sto
 		if err := r.flush(ctx); err != nil {
 			return err
 		}
-		b.readers.Put(r)
+		b.put(r)
 		return nil
 	})
 	return out, g.Wait()
@@ -67,8 +88,8 @@ func (b *batchReader) one(ctx context.Context, g *errgroup.Group, r *attachmentR
 		defer f.Close()
 		b.large <- struct{}{}
 		defer func() { <-b.large }()
-		r := b.readers.Get().(*attachmentReader)
-		defer b.readers.Put(r)
+		r := b.get()
+		defer b.put(r)
 		return r.large(ctx, f, s)
 	})
 	return nil

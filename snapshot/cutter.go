@@ -1,7 +1,7 @@
 package snapshot
 
 import (
-	"bytes"
+	"slices"
 
 	"github.com/orthokeep/orthokeep/chunk"
 )
@@ -12,7 +12,6 @@ type cutter struct {
 	splitter *chunk.Splitter
 	max      int
 	buf      []byte // not cut yet
-	next     []byte // the splitter's memory
 	emit     func(chunk []byte) error
 }
 
@@ -24,6 +23,9 @@ func newCutter(pol chunk.Pol, b chunk.Bounds, emit func([]byte) error) *cutter {
 func (c *cutter) Write(p []byte) (int, error) {
 	for done := 0; done < len(p); {
 		n := min(len(p)-done, 3*c.max-len(c.buf))
+		if cap(c.buf)-len(c.buf) < n {
+			c.buf = slices.Grow(c.buf, max(n, len(c.buf))) // to twice as much: append's steps are small ones
+		}
 		c.buf = append(c.buf, p[done:done+n]...)
 		done += n
 		if len(c.buf) == 3*c.max {
@@ -41,18 +43,14 @@ func (c *cutter) Close() error { return c.cut(1) }
 // cut emits chunks while at least least bytes are left. With the longest chunk's length left, where a chunk ends cannot
 // depend on what is still to come. What emit failed to take is cut again the next time.
 func (c *cutter) cut(least int) error {
-	c.splitter.Reset(bytes.NewReader(c.buf))
 	rest := c.buf
 	defer func() { c.buf = append(c.buf[:0], rest...) }()
 	for len(rest) >= least {
-		var err error
-		if c.next, err = c.splitter.Next(c.next); err != nil {
-			panic("snapshot: " + err.Error()) // there are bytes left, and reading them cannot fail
-		}
-		if err := c.emit(c.next); err != nil {
+		n := c.splitter.Cut(rest)
+		if err := c.emit(rest[:n]); err != nil {
 			return err
 		}
-		rest = rest[len(c.next):]
+		rest = rest[n:]
 	}
 	return nil
 }
