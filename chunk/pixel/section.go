@@ -24,9 +24,9 @@ const maxDepth = 2
 
 // sectionWriter holds what coding sections needs.
 type sectionWriter struct {
-	huff  huff0.Scratch
-	flags [maxDepth][sectionPart / 32]byte
-	kept  [maxDepth][]byte
+	huffman huffmanWriter
+	flags   [maxDepth][sectionPart / 32]byte
+	kept    [maxDepth][]byte
 }
 
 // append codes data at the end of dst.
@@ -55,16 +55,21 @@ func (s *sectionWriter) part(dst, data []byte, depth int) []byte {
 			return dst[:len(head)+n]
 		}
 	}
-	s.huff.Reuse = huff0.ReusePolicyNone
-	switch out, _, err := huff0.Compress4X(data, &s.huff); {
-	case err == nil && len(out) < len(data):
-		dst = binary.AppendUvarint(dst, uint64(len(out))<<2|kindHuff)
-		return append(dst, out...)
-	case err == huff0.ErrUseRLE || repeated(data):
-		dst = binary.AppendUvarint(dst, 1<<2|kindRepeat)
+	start := len(dst)
+	dst = append(dst, make([]byte, binary.MaxVarintLen32)...)
+	body := len(dst)
+	coded, err := s.huffman.append(dst, data)
+	switch {
+	case err == nil:
+		n := len(coded) - body
+		head := binary.AppendUvarint(coded[:start], uint64(n)<<2|kindHuff)
+		copy(coded[len(head):], coded[body:])
+		return coded[:len(head)+n]
+	case repeated(data):
+		dst = binary.AppendUvarint(dst[:start], 1<<2|kindRepeat)
 		return append(dst, data[0])
 	default:
-		dst = binary.AppendUvarint(dst, uint64(len(data))<<2|kindRaw)
+		dst = binary.AppendUvarint(dst[:start], uint64(len(data))<<2|kindRaw)
 		return append(dst, data...)
 	}
 }

@@ -1,0 +1,242 @@
+package pixel
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/bits"
+	"slices"
+
+	"github.com/klauspost/compress/fse"
+)
+
+const (
+	maxCodeBits   = 11  // of the longest code (RFC 8878, 4.2.1)
+	weightTable   = 6   // base-2 logarithm of the table that weights are coded with
+	directWeights = 128 // weights that a tree description can have of four bits each
+	codeStreams   = 4
+	jumpTable     = 2 * (codeStreams - 1)
+)
+
+// errPlain says that a Huffman code would not make a section smaller.
+var errPlain = errors.New("bytes that are better kept as they are")
+
+// huffmanWriter codes bytes with a Huffman code of their own (RFC 8878, 4.2): its tree, a jump table, and four streams of bits. It is for
+// one goroutine; the zero value is ready.
+type huffmanWriter struct {
+	count   [256]uint32 // of each byte
+	byCount [256]uint8  // the bytes that occur, the rarest first
+	work    [256]uint32
+	code    [256]code // of each byte
+	weights [256]byte
+	fse     fse.Scratch
+}
+
+// code is the code of a symbol, its first bit the lowest; of no bits when the symbol does not occur.
+type code struct {
+	bits uint16
+	n    uint8
+}
+
+// append appends the code of data, which has one byte at least and 128 KiB at most, to dst. Its error is errPlain when that would be no
+// smaller than data, and dst is unchanged then.
+func (h *huffmanWriter) append(dst, data []byte) ([]byte, error) {
+	highest, most := histogram(&h.count, data)
+	if len(data) < 3*codeStreams || most == 1 || most == len(data) || most < len(data)>>7 {
+		return dst, errPlain
+	}
+	start := len(dst)
+	longest := h.build(int(highest)+1, len(data))
+	dst, err := h.appendTree(dst, int(highest), longest)
+	if err != nil {
+		return dst[:start], err
+	}
+	dst = h.appendStreams(dst, data)
+	if len(dst)-start >= len(data) {
+		return dst[:start], errPlain
+	}
+	return dst, nil
+}
+
+// build makes the codes of the symbols below n, of size bytes, and returns the length of the longest one.
+func (h *huffmanWriter) build(n, size int) (longest int) {
+	used := h.sort(n)
+	lengths := h.lengths(used, size, longestFor(size, n))
+	for longest = maxCodeBits; lengths[longest] == 0; {
+		longest--
+	}
+	var next [maxCodeBits + 1]uint32 // code of each length
+	for first, k := uint32(0), longest; k > 0; k-- {
+		next[k] = first
+		first = (first + lengths[k]) >> 1
+	}
+	clear(h.code[:n])
+	k := longest
+	for _, symbol := range h.byCount[:used] {
+		for lengths[k] == 0 {
+			k--
+		}
+		lengths[k]--
+		h.code[symbol].n = uint8(k)
+	}
+	for symbol := range n {
+		if c := &h.code[symbol]; c.n > 0 {
+			c.bits = uint16(next[c.n])
+			next[c.n]++
+		}
+	}
+	return longest
+}
+
+// lengths returns how many codes there are of each length, none longer than limit. Where the rarest symbols would have longer ones, they
+// count as more frequent than they are: by so much, to a quarter, as it takes.
+func (h *huffmanWriter) lengths(used, size, limit int) (lengths [maxCodeBits + 1]uint32) {
+	counts := h.work[:used]
+	for floor := uint32(1); ; floor += floor/4 + 1 {
+		for i, symbol := range h.byCount[:used] {
+			counts[i] = max(h.count[symbol], floor)
+		}
+		depths(counts)
+		if int(counts[0]) <= limit {
+			break
+		}
+		floor = max(floor, uint32(size)>>(limit+1))
+	}
+	for _, depth := range counts {
+		lengths[depth]++
+	}
+	return lengths
+}
+
+// sort puts the symbols below n that occur into byCount, and their numbers into work. Higher ones are rarer, most of the time.
+func (h *huffmanWriter) sort(n int) (used int) {
+	for symbol := n - 1; symbol >= 0; symbol-- {
+		c := h.count[symbol]
+		if c == 0 {
+			continue
+		}
+		i := used
+		for ; i > 0 && h.work[i-1] > c; i-- {
+			h.work[i], h.byCount[i] = h.work[i-1], h.byCount[i-1]
+		}
+		h.work[i], h.byCount[i] = c, uint8(symbol)
+		used++
+	}
+	return used
+}
+
+// depths replaces two or more numbers in ascending order by the depths of their leaves in a Huffman tree (A. Moffat, J. Katajainen:
+// In-place calculation of minimum-redundancy codes, 1995).
+func depths(a []uint32) {
+	n := len(a)
+	leaf, root := 0, 0
+	take := func(next int) uint32 { // the smaller of the next leaf and the next tree, whose parent is to be at next
+		if leaf >= n || root < next && a[root] <= a[leaf] {
+			v := a[root]
+			a[root] = uint32(next)
+			root++
+			return v
+		}
+		leaf++
+		return a[leaf-1]
+	}
+	for next := range n - 1 {
+		first := take(next)
+		a[next] = first + take(next)
+	}
+	a[n-2] = 0 // from here on the depths of inner nodes
+	for next := n - 3; next >= 0; next-- {
+		a[next] = a[a[next]] + 1
+	}
+	inner, at := n-2, n-1
+	for available, depth := 1, uint32(0); available > 0; depth++ {
+		nodes := 0
+		for ; inner >= 0 && a[inner] == depth; inner-- {
+			nodes++
+		}
+		for range available - nodes {
+			a[at] = depth
+			at--
+		}
+		available = 2 * nodes
+	}
+}
+
+// longestFor is the length from which on longer codes are not worth their place in the tree's description.
+func longestFor(size, symbols int) int {
+	enough := max(bits.Len(uint(size-1))-2, min(bits.Len(uint(size)), bits.Len(uint(symbols-1))+1))
+	return min(max(enough, 5), maxCodeBits)
+}
+
+// appendTree describes the code: a weight for each symbol below highest, whose own follows from them.
+func (h *huffmanWriter) appendTree(dst []byte, highest, longest int) ([]byte, error) {
+	weights := h.weights[:highest]
+	for symbol := range weights {
+		w := byte(0)
+		if n := h.code[symbol].n; n > 0 {
+			w = byte(longest+1) - n
+		}
+		weights[symbol] = w
+	}
+	h.fse.TableLog = weightTable
+	if coded, err := fse.Compress(weights, &h.fse); err == nil && len(coded) < (highest+1)/2 {
+		return append(append(dst, byte(len(coded))), coded...), nil
+	}
+	if highest > directWeights {
+		return dst, errPlain
+	}
+	dst = append(dst, byte(127+highest))
+	h.weights[highest] = 0
+	for i := 0; i < highest; i += 2 {
+		dst = append(dst, h.weights[i]<<4|h.weights[i+1])
+	}
+	return dst, nil
+}
+
+// appendStreams codes data in four streams, behind the lengths of the first three.
+func (h *huffmanWriter) appendStreams(dst, data []byte) []byte {
+	jumps := len(dst)
+	dst = append(dst, make([]byte, jumpTable)...)
+	quarter := (len(data) + codeStreams - 1) / codeStreams
+	for i := range codeStreams {
+		part := data[min(i*quarter, len(data)):min((i+1)*quarter, len(data))]
+		from := len(dst)
+		dst = h.appendStream(dst, part)
+		if i < codeStreams-1 {
+			binary.LittleEndian.PutUint16(dst[jumps+2*i:], uint16(len(dst)-from))
+		}
+	}
+	return dst
+}
+
+// appendStream codes symbols, the last one first, and ends them with a one. Seven bits may be left of what came before, and four codes
+// have 44 at most.
+func (h *huffmanWriter) appendStream(dst, data []byte) []byte {
+	const most = (7 + 4*maxCodeBits + 7) / 8 // bytes that four symbols may fill
+	at := len(dst)
+	dst = slices.Grow(dst, (len(data)/4+2)*most+8)
+	out := dst[at:cap(dst)]
+	var word uint64
+	var n uint // bits of it
+	pos := 0
+	rest := len(data) &^ 3
+	for i := len(data) - 1; i >= rest; i-- {
+		c := h.code[data[i]]
+		word |= uint64(c.bits) << (n & 63)
+		n += uint(c.n)
+	}
+	for i := rest - 4; i >= 0; i -= 4 {
+		binary.LittleEndian.PutUint64(out[pos:], word)
+		pos += int(n >> 3)
+		word >>= n & 0x38
+		n &= 7
+		four := data[i : i+4]
+		a, b, c, d := h.code[four[3]], h.code[four[2]], h.code[four[1]], h.code[four[0]]
+		ab, cd := uint(a.n)+uint(b.n), uint(c.n)+uint(d.n)
+		codes := uint64(a.bits) | uint64(b.bits)<<(a.n&63) | (uint64(c.bits)|uint64(d.bits)<<(c.n&63))<<(ab&63)
+		word |= codes << (n & 63)
+		n += ab + cd
+	}
+	word |= 1 << (n & 63)
+	binary.LittleEndian.PutUint64(out[pos:], word)
+	return dst[:at+pos+int(n>>3)+1]
+}
