@@ -18,11 +18,10 @@ var useAVX2 = cpu.X86.HasAVX2
 //go:noescape
 func predictAVX2(tokens, here, above, second unsafe.Pointer, n int, k *[4]uint32) int
 
-// sumAVX2 writes for each of n samples what is known of it without the samples to its left: the taps of the rows above and
-// the residual, with 16 fractional bits. It stops as predictAVX2 does.
+// sumAVX2 is sum6 for n samples, of which the pixel beside one is as many bytes away. It stops as predictAVX2 does.
 //
 //go:noescape
-func sumAVX2(sums, tokens, above, second unsafe.Pointer, n int, k *[4]uint32) int
+func sumAVX2(sums, tokens, above, second unsafe.Pointer, pixel, n int, k *[4]uint32) int
 
 // stretch is how many samples the portable code does where AVX2 stopped after done: more when it came to nothing.
 func stretch(done int) int {
@@ -58,6 +57,11 @@ func (b *block) predictOne(at, n int) {
 	}
 }
 
+// aboveLanes is what sumAVX2 needs of weights.
+func (w *weights) aboveLanes() [4]uint32 {
+	return [4]uint32{pair(w[1], w[2]), pair(w[3], w[5]), (weightOne/2 + uint32(w[1]+w[2]+w[3]+w[5])<<15) << 4}
+}
+
 // restoreOne is restore for one set of at most six taps and a step of one.
 func (b *block) restoreOne(at, n int) {
 	if !useAVX2 {
@@ -65,12 +69,12 @@ func (b *block) restoreOne(at, n int) {
 		return
 	}
 	w := &b.sets[0]
-	k := [4]uint32{pair(w[1], w[2]), pair(w[3], w[5]), (weightOne/2 + uint32(w[1]+w[2]+w[3]+w[5])<<15) << 4}
+	k := w.aboveLanes()
 	var sums [256]uint32
 	for n > 0 {
 		m := min(n, len(sums))
 		here, tokens, row := b.pointers(at, m)
-		done := sumAVX2(unsafe.Pointer(&sums), tokens, unsafe.Add(here, row), unsafe.Add(here, 2*row), m, &k)
+		done := sumAVX2(unsafe.Pointer(&sums), tokens, unsafe.Add(here, row), unsafe.Add(here, 2*row), 2, m, &k)
 		chain(b.samples[2*(b.sampleAt+at)-4:][:2*done+4], sums[:done], uint32(w[0])<<4, uint32(w[4])<<4)
 		at += done
 		n -= done
@@ -95,5 +99,24 @@ func chain(x []byte, sums []uint32, w0, w4 uint32) {
 		x2 = (s[2] + x0*w4 + x1*w0) >> 16
 		x3 = (s[3] + x1*w4 + x2*w0) >> 16
 		binary.LittleEndian.PutUint64(x[2*i:], uint64(x0|x1<<16)|uint64(x2|x3<<16)<<32)
+	}
+}
+
+// sum is sum6 where AVX2 stops.
+func (b *block) sum(sums []uint32, at int) {
+	if !useAVX2 {
+		b.sum6(sums, at)
+		return
+	}
+	k := b.sets[0].aboveLanes()
+	for len(sums) > 0 {
+		here, tokens, row := b.pointers(at, len(sums))
+		done := sumAVX2(unsafe.Pointer(&sums[0]), tokens, unsafe.Add(here, row), unsafe.Add(here, 2*row), 2*b.grid.step, len(sums), &k)
+		at, sums = at+done, sums[done:]
+		if len(sums) > 0 {
+			rest := min(stretch(done), len(sums))
+			b.sum6(sums[:rest], at)
+			at, sums = at+rest, sums[rest:]
+		}
 	}
 }

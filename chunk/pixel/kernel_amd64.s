@@ -81,17 +81,20 @@ predictDone:
 	MOVQ R10, ret+48(FP)
 	RET
 
-// func sumAVX2(sums, tokens, above, second unsafe.Pointer, n int, k *[4]uint32) int
+// func sumAVX2(sums, tokens, above, second unsafe.Pointer, pixel, n int, k *[4]uint32) int
 //
 // Sixteen samples at a time: k holds the weights of the pairs (above, above left) and (above right, second above), and the
 // constant, which has 16 fractional bits.
-TEXT ·sumAVX2(SB), NOSPLIT, $0-56
+TEXT ·sumAVX2(SB), NOSPLIT, $0-64
 	MOVQ sums+0(FP), DI
 	MOVQ tokens+8(FP), SI
 	MOVQ above+16(FP), DX
 	MOVQ second+24(FP), CX
-	MOVQ n+32(FP), R8
-	MOVQ k+40(FP), R9
+	MOVQ pixel+32(FP), R11
+	MOVQ n+40(FP), R8
+	MOVQ k+48(FP), R9
+	MOVQ DX, R12
+	SUBQ R11, R12 // above left
 	VPBROADCASTD 0(R9), Y8
 	VPBROADCASTD 4(R9), Y9
 	VPBROADCASTD 8(R9), Y10
@@ -112,9 +115,9 @@ sumLoop:
 	VPSUBUSW Y13, Y0, Y1
 	VPTEST Y1, Y1
 	JNZ sumDone // one of them has extra bytes
-	VPXOR -2(DX), Y15, Y3
+	VPXOR (R12), Y15, Y3
 	VPXOR (DX), Y15, Y4
-	VPXOR 2(DX), Y15, Y5
+	VPXOR (DX)(R11*1), Y15, Y5
 	VPXOR (CX), Y15, Y6
 	VPSRLW $1, Y0, Y1
 	VPAND Y14, Y0, Y0
@@ -145,11 +148,12 @@ sumLoop:
 	ADDQ $64, DI
 	ADDQ $16, SI
 	ADDQ $32, DX
+	ADDQ $32, R12
 	ADDQ $32, CX
 	ADDQ $16, R10
 	JMP sumLoop
 
 sumDone:
 	VZEROUPPER
-	MOVQ R10, ret+48(FP)
+	MOVQ R10, ret+56(FP)
 	RET
