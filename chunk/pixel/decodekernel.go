@@ -10,8 +10,11 @@ func (b *block) restore(at, n int) {
 	switch {
 	case n == 0:
 		return
-	case b.grid.step == 1 && b.nsets == 1 && b.ntaps <= 6:
+	case b.nsets == 1 && b.ntaps <= 6 && b.grid.step == 1:
 		b.restoreOne(at, n)
+		return
+	case b.nsets == 1 && b.ntaps <= 6:
+		b.restoreColour(at, n)
 		return
 	case b.grid.step == 1:
 		b.restore12(at, n)

@@ -192,35 +192,41 @@ func TestMixed(t *testing.T) {
 
 // TestPortable codes with and without assembly: the streams are the same, and each reads the other's.
 func TestPortable(t *testing.T) {
-	r := rand.New(rand.NewPCG(15, 16))
-	l := pixel.Layout{Bits: 16, Columns: 64, Samples: 1}
-	for _, p := range pictures {
-		for _, n := range []int{200, 1111, 250_000} {
-			src := p.make(r, n)
-			var fast, slow, back []byte
-			var enc pixel.Encoder
-			var dec pixel.Decoder
-			var err error
-			fast, ok := enc.Encode(nil, src, l)
-			pixel.Portable(func() {
-				slow, _ = enc.Encode(nil, src, l)
-				if ok {
-					back, err = dec.Decode(nil, fast, n)
-				}
-			})
-			if !bytes.Equal(fast, slow) {
-				t.Errorf("%s, %d bytes: assembly writes other bytes", p.name, n)
-			}
-			if ok && (err != nil || !bytes.Equal(back, src)) {
-				t.Errorf("%s, %d bytes: written with assembly, not read without: %v", p.name, n, err)
-			}
-			if !ok {
-				continue
-			}
-			if back, err = dec.Decode(nil, slow, n); err != nil || !bytes.Equal(back, src) {
-				t.Errorf("%s, %d bytes: written without assembly, not read with it: %v", p.name, n, err)
+	for _, l := range []pixel.Layout{{Bits: 16, Columns: 64, Samples: 1}, {Bits: 8, Columns: 61, Samples: 3}} {
+		r := rand.New(rand.NewPCG(15, 16))
+		for _, p := range pictures {
+			for _, n := range []int{200, 1111, 250_000} {
+				portable(t, p.name, p.make(r, n), l)
 			}
 		}
+	}
+}
+
+func portable(t *testing.T, name string, src []byte, l pixel.Layout) {
+	t.Helper()
+	n := len(src)
+	var fast, slow, back []byte
+	var enc pixel.Encoder
+	var dec pixel.Decoder
+	var err error
+	fast, ok := enc.Encode(nil, src, l)
+	pixel.Portable(func() {
+		slow, _ = enc.Encode(nil, src, l)
+		if ok {
+			back, err = dec.Decode(nil, fast, n)
+		}
+	})
+	if !bytes.Equal(fast, slow) {
+		t.Errorf("%s, %d bytes: assembly writes other bytes", name, n)
+	}
+	if ok && (err != nil || !bytes.Equal(back, src)) {
+		t.Errorf("%s, %d bytes: written with assembly, not read without: %v", name, n, err)
+	}
+	if !ok {
+		return
+	}
+	if back, err = dec.Decode(nil, slow, n); err != nil || !bytes.Equal(back, src) {
+		t.Errorf("%s, %d bytes: written without assembly, not read with it: %v", name, n, err)
 	}
 }
 

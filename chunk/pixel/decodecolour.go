@@ -1,0 +1,63 @@
+package pixel
+
+import (
+	"encoding/binary"
+	"unsafe"
+)
+
+// restoreColour is restore for one set of at most six taps and a step of three. What a sample does not have from its left is summed up
+// first, for many at once; the three chains of a pixel's samples then go side by side.
+func (b *block) restoreColour(at, n int) {
+	var sums [256]uint32
+	for n > 0 {
+		k := min(n, len(sums))
+		b.sum(sums[:k], at)
+		b.chain3(sums[:k], at)
+		at, n = at+k, n-k
+	}
+}
+
+// sum6 writes for each of as many samples at at, a multiple of four, what is known of it without the samples to its left: the taps of the
+// rows above and the residual, with 16 fractional bits. See halfLanes.
+func (b *block) sum6(sums []uint32, at int) {
+	here, tokens, above := b.pointers(at, len(sums))
+	w := &b.sets[0]
+	w1, w2, w3, w5 := uint64(w[1])<<4, uint64(w[2])<<4, uint64(w[3])<<4, uint64(w[5])<<4
+	table, pixel := &residualOf, 2*b.grid.step
+	const m = evenLanes
+	for len(sums) >= 4 {
+		north := unsafe.Add(here, above)
+		west, east := unsafe.Add(north, -pixel), unsafe.Add(north, pixel)
+		even := at8(north, above)&m*w5 + at8(west, 0)&m*w2 + at8(north, 0)&m*w1 + at8(east, 0)&m*w3
+		odd := at8(north, above+2)&m*w5 + at8(west, 2)&m*w2 + at8(north, 2)&m*w1 + at8(east, 2)&m*w3
+		e0, e1, e2, e3 := table[at1(tokens, 0)], table[at1(tokens, 1)], table[at1(tokens, 2)], table[at1(tokens, 3)]
+		if t := at4(tokens, 0); t&(t<<1)&0x80808080 != 0 { // direct or more: the two upper bits are set
+			e0, e1, e2, e3 = b.escapedResiduals(t)
+		}
+		sums[0], sums[1], sums[2], sums[3] = uint32(even)+e0, uint32(odd)+e1, uint32(even>>32)+e2, uint32(odd>>32)+e3
+		here, tokens, sums = unsafe.Add(here, 8), unsafe.Add(tokens, 4), sums[4:]
+	}
+}
+
+// chain3 restores the samples at at from their sums and the two pixels before. The last pixel may be incomplete.
+func (b *block) chain3(sums []uint32, at int) {
+	w0, w4 := uint32(b.sets[0][0])<<4, uint32(b.sets[0][4])<<4
+	x := b.samples[2*(b.sampleAt+at-6):][:2*(6+len(sums))]
+	p0, p1, p2 := sample(x, 0), sample(x, 2), sample(x, 4)
+	q0, q1, q2 := sample(x, 6), sample(x, 8), sample(x, 10)
+	x = x[12:]
+	for len(sums) >= 3 && len(x) >= 6 {
+		p0, q0 = q0, (sums[0]+p0*w4+q0*w0)>>16
+		p1, q1 = q1, (sums[1]+p1*w4+q1*w0)>>16
+		p2, q2 = q2, (sums[2]+p2*w4+q2*w0)>>16
+		binary.LittleEndian.PutUint32(x, q0|q1<<16)
+		binary.LittleEndian.PutUint16(x[4:], uint16(q2))
+		x, sums = x[6:], sums[3:]
+	}
+	if len(sums) > 0 {
+		binary.LittleEndian.PutUint16(x, uint16((sums[0]+p0*w4+q0*w0)>>16))
+	}
+	if len(sums) > 1 {
+		binary.LittleEndian.PutUint16(x[2:], uint16((sums[1]+p1*w4+q1*w0)>>16))
+	}
+}
