@@ -10,14 +10,26 @@ import (
 func (b *block) predict(at, n int) {
 	switch {
 	case n == 0:
-		return
-	case b.grid.step == 1 && b.nsets == 1 && b.ntaps <= 6:
+	case b.nsets == 1 && b.ntaps <= 6:
 		b.predictOne(at, n)
-		return
 	case b.grid.step == 1:
 		b.predict12(at, n)
-		return
+	default:
+		b.predictAny(at, n)
 	}
+}
+
+// predictFew is predict for one set of at most six taps, in portable Go.
+func (b *block) predictFew(at, n int) {
+	if b.grid.step == 1 {
+		b.predict6(at, n)
+	} else {
+		b.predictAny(at, n)
+	}
+}
+
+// predictAny is predict for any block.
+func (b *block) predictAny(at, n int) {
 	for i := at; i < at+n; i += 4 {
 		w := b.wide(i)
 		p := 2 * (b.sampleAt + i)

@@ -12,10 +12,11 @@ import (
 var useAVX2 = cpu.X86.HasAVX2
 
 // predictAVX2 writes the tokens of n samples, sixteen at a time, and returns how many it did: it stops before sixteen of which
-// one has extra bytes, or when less than sixteen are left. above and second are the rows above here.
+// one has extra bytes, or when less than sixteen are left. above and second are the rows above here, and the pixel beside one is as many
+// bytes away.
 //
 //go:noescape
-func predictAVX2(tokens, here, above, second unsafe.Pointer, n int, k *[4]uint32) int
+func predictAVX2(tokens, here, above, second unsafe.Pointer, pixel, n int, k *[4]uint32) int
 
 // sumAVX2 is sum6 for n samples, of which the pixel beside one is as many bytes away. It stops as predictAVX2 does.
 //
@@ -38,10 +39,10 @@ func stretch(done int) int {
 // pair is two weights as the factors of a multiplication of pairs.
 func pair(a, b int32) uint32 { return uint32(uint16(a)) | uint32(b)<<16 }
 
-// predictOne is predict for one set of at most six taps and a step of one.
+// predictOne is predictFew where AVX2 stops.
 func (b *block) predictOne(at, n int) {
 	if !useAVX2 {
-		b.predict6(at, n)
+		b.predictFew(at, n)
 		return
 	}
 	w := &b.sets[0]
@@ -49,12 +50,12 @@ func (b *block) predictOne(at, n int) {
 	k := [4]uint32{pair(w[0], w[4]), pair(w[1], w[2]), pair(w[3], w[5]), weightOne/2 + uint32(sum)<<15}
 	for n > 0 {
 		here, tokens, row := b.pointers(at, n)
-		done := predictAVX2(tokens, here, unsafe.Add(here, row), unsafe.Add(here, 2*row), n, &k)
+		done := predictAVX2(tokens, here, unsafe.Add(here, row), unsafe.Add(here, 2*row), 2*b.grid.step, n, &k)
 		at += done
 		n -= done
 		if n > 0 {
 			rest := min(stretch(done), n)
-			b.predict6(at, rest)
+			b.predictFew(at, rest)
 			at += rest
 			n -= rest
 		}

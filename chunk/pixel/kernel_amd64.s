@@ -2,17 +2,25 @@
 
 #include "textflag.h"
 
-// func predictAVX2(tokens, here, above, second unsafe.Pointer, n int, k *[4]uint32) int
+// func predictAVX2(tokens, here, above, second unsafe.Pointer, pixel, n int, k *[4]uint32) int
 //
 // Sixteen samples at a time. Samples are made signed by flipping their top bit; k holds the weights of the pairs
 // (left, second left), (above, above left), (above right, second above), and the constant that makes up for the flips.
-TEXT ·predictAVX2(SB), NOSPLIT, $0-56
+TEXT ·predictAVX2(SB), NOSPLIT, $0-64
 	MOVQ tokens+0(FP), DI
 	MOVQ here+8(FP), SI
 	MOVQ above+16(FP), DX
 	MOVQ second+24(FP), CX
-	MOVQ n+32(FP), R8
-	MOVQ k+40(FP), R9
+	MOVQ pixel+32(FP), R11
+	MOVQ n+40(FP), R8
+	MOVQ k+48(FP), R9
+	MOVQ SI, R12 // the pixel to the left
+	SUBQ R11, R12
+	MOVQ R12, R13 // the second one
+	SUBQ R11, R13
+	MOVQ DX, BX // the one above left
+	SUBQ R11, BX
+	ADDQ DX, R11 // the one above right
 	VPBROADCASTD 0(R9), Y8
 	VPBROADCASTD 4(R9), Y9
 	VPBROADCASTD 8(R9), Y10
@@ -29,12 +37,12 @@ TEXT ·predictAVX2(SB), NOSPLIT, $0-56
 predictLoop:
 	CMPQ R10, R8
 	JGT predictDone
-	VPXOR -4(SI), Y15, Y0
-	VPXOR -2(SI), Y15, Y1
+	VPXOR (R13), Y15, Y0
+	VPXOR (R12), Y15, Y1
 	VMOVDQU (SI), Y2
-	VPXOR -2(DX), Y15, Y3
+	VPXOR (BX), Y15, Y3
 	VPXOR (DX), Y15, Y4
-	VPXOR 2(DX), Y15, Y5
+	VPXOR (R11), Y15, Y5
 	VPXOR (CX), Y15, Y6
 	VPUNPCKLWD Y0, Y1, Y7
 	VPMADDWD Y7, Y8, Y7
@@ -70,7 +78,11 @@ predictLoop:
 	VPERMQ $0x08, Y0, Y0
 	VMOVDQU X0, (DI)
 	ADDQ $32, SI
+	ADDQ $32, R12
+	ADDQ $32, R13
 	ADDQ $32, DX
+	ADDQ $32, BX
+	ADDQ $32, R11
 	ADDQ $32, CX
 	ADDQ $16, DI
 	ADDQ $16, R10
@@ -78,7 +90,7 @@ predictLoop:
 
 predictDone:
 	VZEROUPPER
-	MOVQ R10, ret+48(FP)
+	MOVQ R10, ret+56(FP)
 	RET
 
 // ABOVE leaves in Y2 and Y5 what is known of sixteen samples without those to their left, in order, or goes to stop when one of their tokens

@@ -2,8 +2,8 @@
 
 package pixel
 
-// predictOne is predict for one set of at most six taps and a step of one.
-func (b *block) predictOne(at, n int) { b.predict6(at, n) }
+// predictOne is predictFew.
+func (b *block) predictOne(at, n int) { b.predictFew(at, n) }
 
 // restoreOne is restore for one set of at most six taps and a step of one.
 func (b *block) restoreOne(at, n int) { b.restore6(at, n) }
