@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	catalogueVersion = 2
+	catalogueVersion = 3
 	stateSum         = 8 // bytes of BLAKE3 behind the state
 )
 

@@ -12,10 +12,10 @@ const (
 	pageSize    = 2048
 	pageHead    = 8
 	pageEntries = 39
-	pageFill    = 27 // entries of a page on the average: so few that one page in a hundred overflows
+	pageFill    = 32 // entries of a page on the average: one page in seven is full, and one entry in seventy stands on the next
 )
 
-// entryPages are the entries of a volume, sorted: one read finds a blob, two where its page has overflowed.
+// entryPages are the entries of a volume, sorted: one read finds a blob, two where it did not fit on its page.
 type entryPages struct {
 	in    io.ReaderAt // the volume
 	at    int64       // bytes from the start of the volume to the first page
