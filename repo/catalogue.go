@@ -102,7 +102,7 @@ func (c *catalogue) commit(from *collection) error {
 			if old.generation != from.generation {
 				return errConflict
 			}
-			merged, err = c.put(tx, from, generation)
+			merged, err = c.put(tx, from, old.sum, generation)
 			return err
 		})
 		if err != nil {

@@ -278,10 +278,10 @@ func TestCommitThatFails(t *testing.T) {
 	}
 	defer db.Close()
 	cat := &catalogue{w.cache, w.keys.Writer.Repository}
-	if err := db.Update(func(tx *bolt.Tx) error { return second(cat.put(tx, newCollection(w.cache), 1)) }); err != nil {
+	if err := db.Update(func(tx *bolt.Tx) error { return second(cat.put(tx, newCollection(w.cache), 0, 1)) }); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.View(func(tx *bolt.Tx) error { return second(cat.put(tx, c, 1)) }); !errors.Is(err, bolterrors.ErrTxNotWritable) && !errors.Is(err, bolterrors.ErrBucketExists) {
+	if err := db.View(func(tx *bolt.Tx) error { return second(cat.put(tx, c, 0, 1)) }); !errors.Is(err, bolterrors.ErrTxNotWritable) && !errors.Is(err, bolterrors.ErrBucketExists) {
 		t.Errorf("a catalogue that cannot be written: %v", err)
 	}
 	if err := cat.commit(c); err == nil { // another generation

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	catalogueVersion = 2
+	catalogueVersion = 3
 	stateSum         = 8 // bytes of BLAKE3 behind the state
 )
 
@@ -108,38 +108,70 @@ func (c *catalogue) loadEntries(tx *bolt.Tx, out *collection, want uint64) error
 	return err
 }
 
-// put writes what has changed, and returns the names of the volumes that are no longer part of it.
-func (c *catalogue) put(tx *bolt.Tx, from *collection, generation uint64) (merged map[string]bool, err error) {
-	var buckets [4]*bolt.Bucket
-	for i, name := range [][]byte{bucketMeta, bucketSegments, bucketVolumes, bucketEpochs} {
-		if buckets[i], err = tx.CreateBucketIfNotExists(name); err != nil {
+// summed is a bucket, and the sum of the entries of all three: each entry is hashed when it comes and when it goes, not at every commit.
+type summed struct {
+	*bolt.Bucket
+	name []byte
+	sum  *uint64
+}
+
+func (b summed) put(key, value []byte) error {
+	b.forget(key)
+	*b.sum += entrySum(b.name, key, value)
+	return b.Put(key, value)
+}
+
+func (b summed) delete(key []byte) error {
+	b.forget(key)
+	return b.Delete(key)
+}
+
+// forget takes an entry, if there is one, out of the sum.
+func (b summed) forget(key []byte) {
+	if old := b.Get(key); old != nil {
+		*b.sum -= entrySum(b.name, key, old)
+	}
+}
+
+// put writes what has changed since there was a sum of old, and returns the names of the volumes that are no longer part of it.
+func (c *catalogue) put(tx *bolt.Tx, from *collection, old, generation uint64) (merged map[string]bool, err error) {
+	sum := old
+	var buckets [3]summed
+	for i, name := range [][]byte{bucketSegments, bucketVolumes, bucketEpochs} {
+		b, err := tx.CreateBucketIfNotExists(name)
+		if err != nil {
 			return nil, err
 		}
+		buckets[i] = summed{b, name, &sum}
 	}
-	meta, segments, volumes, epochs := buckets[0], buckets[1], buckets[2], buckets[3]
+	segments, volumes, epochs := buckets[0], buckets[1], buckets[2]
 	for name := range from.changed {
 		if s, ok := from.segments[name]; ok {
-			err = segments.Put([]byte(name), s.marshal())
+			err = segments.put([]byte(name), s.marshal())
 		} else {
-			err = segments.Delete([]byte(name))
+			err = segments.delete([]byte(name))
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	for n := len(from.epochIDs) - from.newEpochs; n < len(from.epochIDs); n++ {
-		if err := epochs.Put(epochKey(n), from.epochIDs[n][:]); err != nil {
+		if err := epochs.put(epochKey(n), from.epochIDs[n][:]); err != nil {
 			return nil, err
 		}
 	}
 	if merged, err = putVolumes(volumes, from.volumes); err != nil {
 		return nil, err
 	}
-	return merged, meta.Put(keyState, c.marshal(state{generation, from.next, from.sum()}))
+	meta, err := tx.CreateBucketIfNotExists(bucketMeta)
+	if err != nil {
+		return nil, err
+	}
+	return merged, meta.Put(keyState, c.marshal(state{generation, from.next, sum}))
 }
 
 // putVolumes makes a bucket name just these volumes, and returns the names that it had besides.
-func putVolumes(b *bolt.Bucket, volumes []*volume) (merged map[string]bool, err error) {
+func putVolumes(b summed, volumes []*volume) (merged map[string]bool, err error) {
 	merged = map[string]bool{}
 	all := b.Cursor()
 	for k, _ := all.First(); k != nil; k, _ = all.Next() {
@@ -150,30 +182,16 @@ func putVolumes(b *bolt.Bucket, volumes []*volume) (merged map[string]bool, err 
 		if _, err := os.Stat(v.path); err != nil { // it was a day old, and nobody named it
 			return nil, err
 		}
-		if err := b.Put([]byte(v.name()), v.shape.marshal()); err != nil {
+		if err := b.put([]byte(v.name()), v.shape.marshal()); err != nil {
 			return nil, err
 		}
 	}
 	for name := range merged {
-		if err := b.Delete([]byte(name)); err != nil {
+		if err := b.delete([]byte(name)); err != nil {
 			return nil, err
 		}
 	}
 	return merged, nil
-}
-
-// sum is the sum over all entries that index.bolt has after put.
-func (c *collection) sum() (sum uint64) {
-	for name, s := range c.segments {
-		sum += entrySum(bucketSegments, []byte(name), s.marshal())
-	}
-	for n, id := range c.epochIDs {
-		sum += entrySum(bucketEpochs, epochKey(n), id[:])
-	}
-	for _, v := range c.volumes {
-		sum += entrySum(bucketVolumes, []byte(v.name()), v.shape.marshal())
-	}
-	return sum
 }
 
 // epochKey is the key of the epoch at position n.

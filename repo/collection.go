@@ -179,7 +179,7 @@ func (c *collection) merge(old []*volume) error {
 	if err != nil {
 		return err
 	}
-	c.recent = newRecent(c.recent)
+	c.recent.reset()
 	c.volumes = slices.DeleteFunc(slices.Clone(c.volumes), func(v *volume) bool { return slices.Contains(old, v) })
 	if merged != nil {
 		c.volumes = append(c.volumes, merged)

@@ -45,7 +45,7 @@ func TestCommitToADamagedIndex(t *testing.T) {
 		}, errDerived},
 		"another commit": {func(c *collection, _ string) func(*bolt.Tx) error {
 			return func(tx *bolt.Tx) error {
-				return second((&catalogue{"", repositoryOf(tx)}).put(tx, newCollection(""), 7))
+				return second((&catalogue{"", repositoryOf(tx)}).put(tx, newCollection(""), 0, 7))
 			}
 		}, errConflict},
 		"a segment that is a bucket": {func(_ *collection, segment string) func(*bolt.Tx) error {

@@ -113,7 +113,7 @@ func (w *filterWriter) add(prefix uint64) error {
 	if err := w.flush(n); err != nil {
 		return err
 	}
-	block := w.page[at : at+filterBlock]
+	block := (*[filterBlock]byte)(w.page[at:])
 	for range filterHashes {
 		bit := hash % (filterBlock * 8)
 		block[bit/8] |= 1 << (bit % 8)

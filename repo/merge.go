@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 )
@@ -17,12 +18,9 @@ type source interface {
 	allEntries() entrySource
 }
 
-// entrySource gives the bytes of entries in ascending order of their prefixes, each valid until the next, and io.EOF after the last one.
+// entrySource gives the bytes of entries in ascending order of their prefixes, one or several at once, which are valid until the next
+// call, and io.EOF after the last ones.
 type entrySource interface{ next() ([]byte, error) }
-
-type entrySourceFunc func() ([]byte, error)
-
-func (f entrySourceFunc) next() ([]byte, error) { return f() }
 
 const (
 	mergeBuffer = 64 << 10  // bytes, for each source and each part that is written
@@ -60,7 +58,7 @@ type merge struct {
 type mergeSource struct {
 	entries entrySource
 	moved   []uint32 // by number, the number in the new volume
-	next    []byte   // the next entry
+	rest    []byte   // what the source gave last, from the next entry on
 	prefix  uint64   // of it
 	pack    uint32   // of it, in the new volume
 }
@@ -106,20 +104,26 @@ func (m *merge) copyPacks(out *bufio.Writer, s source) error {
 	return nil
 }
 
-// advance takes the next entry that is not left out.
-func (s *mergeSource) advance() error {
+// entry returns the bytes of the next entry.
+func (s *mergeSource) entry() []byte { return s.rest[:entrySize] }
+
+// advance goes on to the next entry that is not left out, and reports whether there is one.
+func (s *mergeSource) advance() (more bool, err error) {
 	for {
-		var err error
-		if s.next, err = s.entries.next(); err != nil {
-			return err
+		if len(s.rest) > entrySize {
+			s.rest = s.rest[entrySize:]
+		} else if s.rest, err = s.entries.next(); err == io.EOF {
+			return false, nil
+		} else if err != nil {
+			return false, err
 		}
-		n := binary.LittleEndian.Uint32(s.next[32:])
+		n := binary.LittleEndian.Uint32(s.rest[32:])
 		if int(n) >= len(s.moved) {
-			return fmt.Errorf("%w: an entry of a pack beyond the last", errDerived)
+			return false, fmt.Errorf("%w: an entry of a pack beyond the last", errDerived)
 		}
 		if s.pack = s.moved[n]; s.pack != leftOut {
-			s.prefix = binary.BigEndian.Uint64(s.next)
-			return nil
+			s.prefix = binary.BigEndian.Uint64(s.rest)
+			return true, nil
 		}
 	}
 }
@@ -136,7 +140,7 @@ func (m *merge) mergeEntries() error {
 		if err := filter.add(s.prefix); err != nil {
 			return err
 		}
-		return pages.add(s.prefix, s.next, s.pack)
+		return pages.add(s.prefix, s.entry(), s.pack)
 	})
 	if err != nil {
 		return err
@@ -154,29 +158,50 @@ func (m *merge) mergeEntries() error {
 func (m *merge) inOrder(visit func(*mergeSource) error) error {
 	var from []*mergeSource
 	for _, s := range m.from {
-		switch err := s.advance(); err {
-		case nil:
-			from = append(from, s)
-		case io.EOF:
-		default:
+		more, err := s.advance()
+		if err != nil {
 			return err
+		}
+		if more {
+			from = append(from, s)
 		}
 	}
 	for len(from) > 0 {
-		least := 0
-		for i := 1; i < len(from); i++ {
-			if from[i].prefix < from[least].prefix {
-				least = i
-			}
-		}
-		if err := visit(from[least]); err != nil {
+		least, others := leastOf(from)
+		more, err := visitBelow(from[least], others, visit)
+		if err != nil {
 			return err
 		}
-		if err := from[least].advance(); err == io.EOF {
+		if !more {
 			from = slices.Delete(from, least, least+1)
-		} else if err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+// leastOf returns the position of the first source whose next prefix is the least, and the least one of the others.
+func leastOf(from []*mergeSource) (at int, others uint64) {
+	least := from[0].prefix
+	others = math.MaxUint64
+	for i, s := range from[1:] {
+		if s.prefix < least {
+			at, least, others = i+1, s.prefix, least
+		} else {
+			others = min(others, s.prefix)
+		}
+	}
+	return at, others
+}
+
+// visitBelow calls visit for the next entry of a source, and for those after it with a prefix below the one given. It reports whether
+// the source has more.
+func visitBelow(s *mergeSource, prefix uint64, visit func(*mergeSource) error) (more bool, err error) {
+	for {
+		if err := visit(s); err != nil {
+			return false, err
+		}
+		if more, err = s.advance(); !more || err != nil || s.prefix >= prefix {
+			return more, err
+		}
+	}
 }

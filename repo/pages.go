@@ -12,10 +12,10 @@ const (
 	pageSize    = 2048
 	pageHead    = 8
 	pageEntries = 39
-	pageFill    = 27 // entries of a page on the average: so few that one page in a hundred overflows
+	pageFill    = 32 // entries of a page on the average: one page in seven is full, and one entry in seventy stands on the next
 )
 
-// entryPages are the entries of a volume, sorted: one read finds a blob, two where its page has overflowed.
+// entryPages are the entries of a volume, sorted: one read finds a blob, two where it did not fit on its page.
 type entryPages struct {
 	in    io.ReaderAt // the volume
 	at    int64       // bytes from the start of the volume to the first page
@@ -96,29 +96,26 @@ func parsePage(page []byte, seed, number uint32) (int, error) {
 type pageReader struct {
 	in    io.Reader // the pages and nothing else
 	page  [pageSize]byte
-	i, n  int
 	seed  uint32
 	read  uint32 // pages, of
 	pages uint32
 }
 
-// next returns the bytes of an entry, valid until the following call, and io.EOF after the last one.
+// next returns the entries of the next page that has any.
 func (r *pageReader) next() ([]byte, error) {
-	for r.i == r.n {
-		if r.read == r.pages {
-			return nil, io.EOF
-		}
+	for r.read < r.pages {
 		if _, err := io.ReadFull(r.in, r.page[:]); err != nil {
 			return nil, fmt.Errorf("%w: read entries: %w", errDerived, err)
 		}
-		var err error
-		if r.n, err = parsePage(r.page[:], r.seed, r.read); err != nil {
+		count, err := parsePage(r.page[:], r.seed, r.read)
+		if err != nil {
 			return nil, err
 		}
-		r.i, r.read = 0, r.read+1
+		if r.read++; count > 0 {
+			return r.page[pageHead:][:entrySize*count], nil
+		}
 	}
-	r.i++
-	return entryOf(r.page[:], r.i-1), nil
+	return nil, io.EOF
 }
 
 // pageWriter writes entries that come in ascending order.
@@ -139,7 +136,7 @@ func (w *pageWriter) add(prefix uint64, e []byte, pack uint32) error {
 		}
 	}
 	b := entryOf(w.page[:], w.count)
-	copy(b, e)
+	*(*[entrySize]byte)(b) = [entrySize]byte(e)
 	binary.LittleEndian.PutUint32(b[32:], pack)
 	w.count++
 	return nil

@@ -2,13 +2,14 @@ package repo
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"slices"
 )
 
-// recent is the packs that are in no volume yet, in memory: 80 bytes or less a blob. Its index has the order of prefixes, nearly: an
-// entry stands in its home or in the first free place after it.
+// recent is the packs that are in no volume yet, in memory: 80 bytes or less a blob. Its index has the order of prefixes: an entry stands
+// in its home, or behind others without a free place between.
 type recent struct {
 	packs   []byte   // cells
 	entries []byte   // in the order in which they came
@@ -16,14 +17,17 @@ type recent struct {
 	homes   uint32
 }
 
-// newRecent returns an empty one, with room for as much as old has.
-func newRecent(old *recent) *recent {
-	return &recent{packs: make([]byte, 0, len(old.packs)), entries: make([]byte, 0, len(old.entries)), index: make([]uint32, len(old.index)), homes: old.homes}
+// reset empties it, and keeps the room: whoever stores little night after night would else leave a megabyte of garbage each time.
+func (r *recent) reset() {
+	r.packs, r.entries = r.packs[:0], r.entries[:0]
+	clear(r.index)
 }
 
 func (r *recent) blobs() int { return len(r.entries) / entrySize }
 
 func (r *recent) entry(i uint32) []byte { return r.entries[entrySize*int(i):][:entrySize] }
+
+func (r *recent) prefix(i uint32) uint64 { return binary.BigEndian.Uint64(r.entry(i)) }
 
 // maxFill is how many entries the index takes before it has to grow: half of the homes.
 func (r *recent) maxFill() int { return int(r.homes / 2) }
@@ -64,12 +68,16 @@ func (r *recent) grow() {
 	}
 }
 
+// place puts an entry behind those that come before it, and moves those up that come after.
 func (r *recent) place(i uint32) {
-	at := homeOf(prefixOf(ID(r.entry(i)[:32])), r.homes)
-	for r.index[at] != 0 {
+	prefix := r.prefix(i)
+	at := homeOf(prefix, r.homes)
+	for r.index[at] != 0 && r.prefix(r.index[at]-1) <= prefix {
 		at++
 	}
-	r.index[at] = i + 1
+	for moved := i + 1; moved != 0; at++ {
+		moved, r.index[at] = r.index[at], moved
+	}
 }
 
 func (r *recent) find(id ID, visit func(entry) (more bool, err error)) (bool, error) {
@@ -101,34 +109,33 @@ func (r *recent) extent() shape {
 
 func (r *recent) allPacks() io.Reader { return bytes.NewReader(r.packs) }
 
-// allEntries sorts by insertion, since hardly anything is out of place.
-func (r *recent) allEntries() entrySource {
-	type ref struct {
-		prefix uint64
-		i      uint32
-	}
-	sorted := make([]ref, 0, r.blobs())
-	for _, i := range r.index {
-		if i == 0 {
-			continue
-		}
-		e := ref{prefixOf(ID(r.entry(i - 1)[:32])), i - 1}
-		sorted = append(sorted, e)
-		for k := len(sorted) - 1; k > 0 && e.prefix < sorted[k-1].prefix; k-- {
-			sorted[k], sorted[k-1] = sorted[k-1], e
-		}
-	}
-	return entrySourceFunc(func() ([]byte, error) {
-		if len(sorted) == 0 {
-			return nil, io.EOF
-		}
-		i := sorted[0].i
-		sorted = sorted[1:]
-		return r.entry(i), nil
-	})
+// allEntries follows the index.
+func (r *recent) allEntries() entrySource { return &recentReader{r: r, rest: r.index} }
+
+// recentReader reads what is recent in order.
+type recentReader struct {
+	r    *recent
+	rest []uint32 // of the index
+	some [32 * entrySize]byte
 }
 
-// snapshot is what there is now, to be walked through while more is added: cells and entries never change.
+// next returns some entries: the processor fetches them from all over the memory at once, where one after the other would wait for each.
+func (s *recentReader) next() ([]byte, error) {
+	n := 0
+	for len(s.rest) > 0 && n < len(s.some) {
+		if i := s.rest[0]; i != 0 {
+			*(*[entrySize]byte)(s.some[n:]) = [entrySize]byte(s.r.entry(i - 1))
+			n += entrySize
+		}
+		s.rest = s.rest[1:]
+	}
+	if n == 0 {
+		return nil, io.EOF
+	}
+	return s.some[:n], nil
+}
+
+// snapshot is a copy of what there is now, to be walked through while more is added.
 func (r *recent) snapshot() *recent {
-	return &recent{r.packs, r.entries, slices.Clone(r.index), r.homes}
+	return &recent{slices.Clone(r.packs), slices.Clone(r.entries), slices.Clone(r.index), r.homes}
 }

@@ -57,7 +57,7 @@ func (u *usage) count(ctx context.Context, l *lookup, n *needed, marked map[pack
 		}
 	}
 	err := m.inOrder(func(s *mergeSource) error {
-		id := ID(s.next[:32])
+		id := ID(s.entry()[:32])
 		if len(group) > 0 && group[0].id != id {
 			flush()
 		}
@@ -70,7 +70,7 @@ func (u *usage) count(ctx context.Context, l *lookup, n *needed, marked map[pack
 		if len(group) == 0 {
 			found++
 		}
-		e := parseEntry(s.next)
+		e := parseEntry(s.entry())
 		group = append(group, copyOf{id, s.pack, e.sealed, u.packs[s.pack].poor() || missing[e.epoch]})
 		return nil
 	})

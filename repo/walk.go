@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"iter"
@@ -92,13 +91,15 @@ func walkSource(s source, wanted func(packCell) bool, w walker) error {
 		if err != nil {
 			return err
 		}
-		n := binary.LittleEndian.Uint32(b[32:])
-		if int(n) >= len(want) {
-			return fmt.Errorf("%w: an entry of a pack beyond the last", errDerived)
-		}
-		if want[n] {
-			if err := w.blob(parseEntry(b)); err != nil {
-				return err
+		for ; len(b) > 0; b = b[entrySize:] {
+			e := parseEntry(b)
+			if int(e.pack) >= len(want) {
+				return fmt.Errorf("%w: an entry of a pack beyond the last", errDerived)
+			}
+			if want[e.pack] {
+				if err := w.blob(e); err != nil {
+					return err
+				}
 			}
 		}
 	}

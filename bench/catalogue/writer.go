@@ -16,6 +16,7 @@ type writer struct {
 	st    storage.Storage
 	blobs int // so far: the next one has this number
 	count int // segments
+	body  []byte
 }
 
 const (
@@ -33,7 +34,7 @@ func (w *writer) add(ctx context.Context, r *repo.Repository, n int) error {
 	}
 	le := binary.LittleEndian
 	packs := (n + blobsInPack - 1) / blobsInPack
-	body := le.AppendUint32([]byte{0, 0, 0, 0}, uint32(packs))
+	body := le.AppendUint32(append(w.body[:0], 0, 0, 0, 0), uint32(packs))
 	for p := range packs {
 		here := min(blobsInPack, n-p*blobsInPack)
 		tableSize := 8 + 16 + 48*here
@@ -52,6 +53,7 @@ func (w *writer) add(ctx context.Context, r *repo.Repository, n int) error {
 			body = le.AppendUint32(body, plainSize)
 		}
 	}
+	w.body = body // again for the next one: its garbage would count as the catalogue's
 	return r.PutObject(ctx, repo.KindSegment, w.name(), body)
 }
 
