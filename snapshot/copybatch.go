@@ -52,10 +52,10 @@ var copyBatchMemory = sync.Pool{New: func() any { return new(copyBatch) }}
 
 // read puts the attachments of a batch together, and verifies them.
 func (b *copyBatch) read(ctx context.Context, c *copier, batch []placed) {
-	b.buf, b.spans, b.errs = b.buf[:0], b.spans[:0], b.errs[:0]
+	b.buf, b.spans, b.errs = slices.Grow(b.buf[:0], room(batch)), b.spans[:0], b.errs[:0]
 	for i, p := range batch {
 		from := nextPlace(len(b.buf), i)
-		b.buf = slices.Grow(b.buf, from-len(b.buf)+int(p.Size))[:from]
+		b.buf = slices.Grow(b.buf, from-len(b.buf))[:from]
 		data, err := c.fetch(ctx, b.buf, p)
 		if err == nil {
 			b.buf = data
@@ -68,6 +68,14 @@ func (b *copyBatch) read(ctx context.Context, c *copier, batch []placed) {
 			b.errs[i] = c.verify(p, b.sums[i])
 		}
 	}
+}
+
+// room is the bytes that a batch takes, by its sizes: the buffer need not grow, and be copied, from one attachment to the next.
+func room(batch []placed) (n int) {
+	for i, p := range batch {
+		n = nextPlace(n, i) + int(p.Size)
+	}
+	return n
 }
 
 // bytes returns those of an attachment of the batch, valid until the next read.
