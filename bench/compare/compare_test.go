@@ -36,7 +36,7 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := measureAll(t.Context(), c, all, o.rounds, filepath.Join(o.dir, "work")); err != nil {
+	if err := measureAll(t.Context(), c, all, o.rounds, o.pause, filepath.Join(o.dir, "work")); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
@@ -113,10 +113,10 @@ func TestCompareFolders(t *testing.T) {
 
 func TestMedians(t *testing.T) {
 	samples := []sample{{files: 5}, {files: 1}, {files: 2}}
-	if got := medians(step{kind: backing}, samples)[5]; got != 2 {
+	if got := medians(step{kind: backing}, samples)[6]; got != 2 {
 		t.Errorf("median of 5, 1, 2 is %v", got)
 	}
-	if got := medians(step{kind: backing}, samples[:2])[5]; got != 3 {
+	if got := medians(step{kind: backing}, samples[:2])[6]; got != 3 {
 		t.Errorf("median of 5, 1 is %v", got)
 	}
 }

@@ -24,12 +24,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+	"time"
 )
 
 type options struct {
 	corpus     string // a folder of DICOM files; empty: generated
 	megabytes  int    // of the generated corpus
 	rounds     int
+	pause      time.Duration
 	tools      *regexp.Regexp
 	orthokeep  string
 	dir        string
@@ -42,6 +44,7 @@ func main() {
 	flag.StringVar(&o.corpus, "corpus", "", "`folder` with DICOM files to be used as they are (default: generated studies)")
 	flag.IntVar(&o.megabytes, "megabytes", 1000, "size of the generated corpus")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each tool goes through all nights")
+	flag.DurationVar(&o.pause, "pause", 65*time.Second, "time between the rounds, after what they leave was removed")
 	flag.StringVar(&o.orthokeep, "orthokeep", "./orthokeep", "the `program` to compare with the others")
 	flag.StringVar(&o.dir, "dir", "", "`folder` for corpus and repositories, kept at the end (default: a temporary one)")
 	flag.BoolVar(&o.corpusOnly, "corpus-only", false, "make the corpus in -dir and stop; another run with the same -dir takes it as it is")
@@ -87,7 +90,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := measureAll(ctx, c, all, o.rounds, filepath.Join(o.dir, "work")); err != nil {
+	if err := measureAll(ctx, c, all, o.rounds, o.pause, filepath.Join(o.dir, "work")); err != nil {
 		return err
 	}
 	return printTable(os.Stdout, c, all, o.rounds)

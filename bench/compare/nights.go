@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A step is something that every tool does in each round.
@@ -42,15 +43,28 @@ type sample struct {
 	files             int   // written to the repository
 }
 
-// measureAll goes through all rounds. The samples are those of each tool and step.
-func measureAll(ctx context.Context, c *corpus, all []*tool, rounds int, dir string) error {
+// measureAll goes through all rounds. The samples are those of each tool and step. What the tools leave is removed after a round, and then
+// nothing happens for a pause: ext4 looks at the inodes that were deleted in the last minute whenever it makes one, and who comes next would
+// pay for that.
+func measureAll(ctx context.Context, c *corpus, all []*tool, rounds int, pause time.Duration, dir string) error {
+	defer os.RemoveAll(dir)
 	for round := range rounds {
-		for _, t := range all {
+		if err := os.RemoveAll(dir); err != nil { // of the round before, or of a run that was cut off
+			return err
+		}
+		if round > 0 {
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		for i, t := range all {
 			if t.missing {
 				continue
 			}
 			fmt.Fprintf(os.Stderr, "round %d of %d: %s", round+1, rounds, t.name)
-			if err := t.measure(ctx, c, dir); err != nil {
+			if err := t.measure(ctx, c, filepath.Join(dir, strconv.Itoa(i))); err != nil {
 				return fmt.Errorf("round %d: %w", round+1, err)
 			}
 			fmt.Fprintln(os.Stderr)
@@ -59,12 +73,8 @@ func measureAll(ctx context.Context, c *corpus, all []*tool, rounds int, dir str
 	return nil
 }
 
-// measure lets a tool go through all steps once, in a folder that is removed afterwards.
+// measure lets a tool go through all steps once, in a folder of its own.
 func (t *tool) measure(ctx context.Context, c *corpus, dir string) error {
-	if err := os.RemoveAll(dir); err != nil { // of a run that was cut off
-		return err
-	}
-	defer os.RemoveAll(dir)
 	p := places{repository: filepath.Join(dir, "repository"), home: filepath.Join(dir, "home"), target: filepath.Join(dir, "restored"), data: c.Storage, config: c.Config}
 	for _, folder := range []string{p.home, p.target} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -123,7 +133,7 @@ func (t *tool) step(ctx context.Context, s step, p places) (out sample, err erro
 	if err := compareFolders(p.data, restored); err != nil {
 		return out, fmt.Errorf("compare what was restored: %w", err)
 	}
-	return out, os.RemoveAll(p.target)
+	return out, nil
 }
 
 func (t *tool) commands(k stepKind) []command {

@@ -15,11 +15,12 @@ import (
 // cost is what one or more commands took.
 type cost struct {
 	wall, cpu time.Duration
-	memory    int64 // bytes, the most of a process
+	durable   time.Duration // of the clock, until all is on disk
+	memory    int64         // bytes, the most of a process
 }
 
 func (c *cost) add(d cost) {
-	c.wall, c.cpu, c.memory = c.wall+d.wall, c.cpu+d.cpu, max(c.memory, d.memory)
+	c.wall, c.durable, c.cpu, c.memory = c.wall+d.wall, c.durable+d.durable, c.cpu+d.cpu, max(c.memory, d.memory)
 }
 
 // places says what the words of commands stand for.
@@ -53,8 +54,10 @@ func (t *tool) run(ctx context.Context, c command, p places) (cost, error) {
 	if err := cmd.Run(); err != nil {
 		return cost{}, fmt.Errorf("%s: %s: %w: %s", t.name, strings.Join(args, " "), err, last(said.String(), 2000))
 	}
+	wall := time.Since(began)
+	syncAll()
 	s := cmd.ProcessState
-	return cost{time.Since(began), s.UserTime() + s.SystemTime(), cpu.MemoryOf(s)}, nil
+	return cost{wall, s.UserTime() + s.SystemTime(), time.Since(began), cpu.MemoryOf(s)}, nil
 }
 
 // last is the end of a text.

@@ -17,6 +17,7 @@ var columns = []struct {
 	stored       bool // of steps that write to the repository
 }{
 	{"wall s", "%.2f", func(s sample) float64 { return s.wall.Seconds() }, false},
+	{"until on disk s", "%.2f", func(s sample) float64 { return s.durable.Seconds() }, false},
 	{"CPU s", "%.2f", func(s sample) float64 { return s.cpu.Seconds() }, false},
 	{"memory MB", "%.0f", func(s sample) float64 { return float64(s.memory) / 1e6 }, false},
 	{"repository MB", "%.2f", func(s sample) float64 { return float64(s.repository) / 1e6 }, true},
