@@ -208,11 +208,23 @@ func (c *coordinator) storeFile(ctx context.Context, f ExtraFile, content string
 		return snapshot.ExtraFile{}, err
 	}
 	defer in.Close()
-	e := snapshot.ExtraFile{Path: f.Path, Kind: f.Kind, Key: f.Key, Mode: uint32(info.Mode().Perm()), Modified: info.ModTime().UTC(), Link: f.Link}
+	e := snapshot.ExtraFile{Path: f.Path, Kind: f.Kind, Key: f.Key, Mode: uint32(info.Mode().Perm()), Modified: inRange(info.ModTime()), Link: f.Link}
 	e.UID, e.GID = fileOwner(info)
 	e.User, e.Group = c.site.names(e.UID, e.GID)
 	e.Offset, e.Size, err = c.session.StoreContent(ctx, in)
 	return e, err
+}
+
+// inRange is a time in UTC, or the nearest one that RFC 3339 can write: a file may be dated by a broken clock.
+func inRange(t time.Time) time.Time {
+	t = t.UTC()
+	switch first, after := time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC); {
+	case t.Before(first):
+		return first
+	case !t.Before(after):
+		return after.Add(-time.Second)
+	}
+	return t
 }
 
 // areaOwner says who storage area and index belong to.
