@@ -82,7 +82,7 @@ bench: ## each stage of a backup and of the way back, COUNT times, for benchstat
 
 SIZES ?= 10000,100000,1000000
 PEERS_SIZE ?= 200000
-bench-scale: ## what a night costs as an archive grows to SIZES attachments; and at PEERS_SIZE beside restic and borg, where they are installed
+bench-scale: ## what a night costs as an archive grows to SIZES attachments; and at PEERS_SIZE beside restic, borg and kopia, where they are installed
 	@$(ORTHANC)
 	$(GO) run ./bench/scale -attachments $(SIZES) -nights 6
 	$(GO) run ./bench/scale -attachments $(PEERS_SIZE) -nights 6 -peers restic,borg,kopia

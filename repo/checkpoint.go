@@ -20,10 +20,10 @@ func (u *Run) writeBehind(ctx context.Context, b *packBuilder) {
 
 // write makes a pack durable. It counts only once a segment lists it.
 func (u *Run) write(ctx context.Context, b *packBuilder) error {
-	if err := u.prove(b); err != nil {
+	record, data := b.finish(u.r.keys)
+	if err := u.prove(record, data); err != nil {
 		return err
 	}
-	record, data := b.finish(u.r.keys)
 	if err := u.r.st.Put(ctx, record.id.object(), data); err != nil {
 		return fmt.Errorf("write pack %.8s: %w", record.id, err)
 	}
@@ -41,19 +41,19 @@ const provenBlobs = 4
 
 // prove opens a few blobs of a pack, chosen at random, and compares them with their IDs: what an encoder, memory or a processor does wrong
 // is found while the server still has the files. What another run has sealed, and prune moves as it is, it leaves alone.
-func (u *Run) prove(b *packBuilder) error {
+func (u *Run) prove(p packRecord, data []byte) error {
 	var plain []byte
 	for range provenBlobs {
-		e := b.entries[rand.IntN(len(b.entries))]
+		e := p.table.entry(rand.IntN(p.table.len()))
 		key := u.r.keys.blobs
-		if b.class != Structure {
-			if u.epoch == nil || u.epoch.id != b.epochOf(e) {
+		if p.class != Structure {
+			if u.epoch == nil || u.epoch.id != p.table.epochOf(e) {
 				continue
 			}
 			key = u.epoch.key
 		}
 		var err error
-		if plain, err = u.r.openEntry(b.class, e.id, int(e.plain), key, b.buf[e.offset:][:e.sealed], plain[:0]); err != nil {
+		if plain, err = u.r.openEntry(p.class, e.id, int(e.plain), key, data[e.offset:][:e.sealed], plain[:0]); err != nil {
 			return fmt.Errorf("blob %.8s cannot be read, in a pack that was not written for this: %w", e.id, err)
 		}
 	}

@@ -41,14 +41,6 @@ func (b *packBuilder) epochIndex(id [16]byte) uint16 {
 	return uint16(len(b.epochs) - 1)
 }
 
-// epochOf is the epoch of a blob; zero where the structure key seals it.
-func (b *packBuilder) epochOf(e tableEntry) (id [16]byte) {
-	if e.epoch == structureEpoch {
-		return id
-	}
-	return b.epochs[e.epoch]
-}
-
 // finish returns the pack. Data is the buffer, grown where it was too small.
 func (b *packBuilder) finish(keys *derived) (record packRecord, data []byte) {
 	return b.finishWithNonce(keys, nil)

@@ -2,10 +2,6 @@ package pixel
 
 import "encoding/binary"
 
-// histogramTables are the tables that one byte after the other is counted in: the same byte comes often, and to add to a number that has
-// just been written takes several times as long as to add to another one.
-const histogramTables = 8
-
 // histogram makes count how often each byte is in data, and returns the highest one that is, and the number of the most frequent one.
 func histogram(count *[256]uint32, data []byte) (highest uint8, most int) {
 	clear(count[:])
@@ -23,9 +19,10 @@ func histogram(count *[256]uint32, data []byte) (highest uint8, most int) {
 	return highest, most
 }
 
-// count8 counts all of data but the last few bytes, and returns these.
+// count8 counts all of data but the last few bytes, and returns these. It counts one byte after the other in eight tables in turn: the same
+// byte comes often, and to add to a number that has just been written takes several times as long as to add to another one.
 func count8(count *[256]uint32, data []byte) (rest []byte) {
-	var tables [histogramTables][256]uint32
+	var tables [8][256]uint32
 	for len(data) >= 8 {
 		w := binary.LittleEndian.Uint64(data)
 		tables[0][byte(w)]++
