@@ -2,7 +2,6 @@ package pixel
 
 import (
 	"encoding/binary"
-	"errors"
 	"math/bits"
 	"slices"
 
@@ -16,9 +15,6 @@ const (
 	codeStreams   = 4
 	jumpTable     = 2 * (codeStreams - 1)
 )
-
-// errPlain says that a Huffman code would not make a section smaller.
-var errPlain = errors.New("bytes that are better kept as they are")
 
 // huffmanWriter codes bytes with a Huffman code of their own (RFC 8878, 4.2): its tree, a jump table, and four streams of bits. It is for
 // one goroutine; the zero value is ready.
@@ -37,24 +33,24 @@ type code struct {
 	n    uint8
 }
 
-// append appends the code of data, which has one byte at least and 128 KiB at most, to dst. Its error is errPlain when that would be no
-// smaller than data, and dst is unchanged then.
-func (h *huffmanWriter) append(dst, data []byte) ([]byte, error) {
+// append appends the code of data, which has one byte at least and 128 KiB at most, to dst and returns true. It returns dst unchanged and
+// false when that would be no smaller than data.
+func (h *huffmanWriter) append(dst, data []byte) ([]byte, bool) {
 	highest, most := histogram(&h.count, data)
 	if len(data) < 3*codeStreams || most == 1 || most == len(data) || most < len(data)>>7 {
-		return dst, errPlain
+		return dst, false
 	}
 	start := len(dst)
 	longest := h.build(int(highest)+1, len(data))
-	dst, err := h.appendTree(dst, int(highest), longest)
-	if err != nil {
-		return dst[:start], err
+	dst, ok := h.appendTree(dst, int(highest), longest)
+	if !ok {
+		return dst, false
 	}
 	dst = h.appendStreams(dst, data)
 	if len(dst)-start >= len(data) {
-		return dst[:start], errPlain
+		return dst[:start], false
 	}
-	return dst, nil
+	return dst, true
 }
 
 // build makes the codes of the symbols below n, of size bytes, and returns the length of the longest one.
@@ -167,8 +163,9 @@ func longestFor(size, symbols int) int {
 	return min(max(enough, 5), maxCodeBits)
 }
 
-// appendTree describes the code: a weight for each symbol below highest, whose own follows from them.
-func (h *huffmanWriter) appendTree(dst []byte, highest, longest int) ([]byte, error) {
+// appendTree describes the code: a weight for each symbol below highest, whose own follows from them. It returns dst
+// unchanged and false when there are too many.
+func (h *huffmanWriter) appendTree(dst []byte, highest, longest int) ([]byte, bool) {
 	weights := h.weights[:highest]
 	for symbol := range weights {
 		w := byte(0)
@@ -179,17 +176,17 @@ func (h *huffmanWriter) appendTree(dst []byte, highest, longest int) ([]byte, er
 	}
 	h.fse.TableLog = weightTable
 	if coded, err := fse.Compress(weights, &h.fse); err == nil && len(coded) < (highest+1)/2 {
-		return append(append(dst, byte(len(coded))), coded...), nil
+		return append(append(dst, byte(len(coded))), coded...), true
 	}
 	if highest > directWeights {
-		return dst, errPlain
+		return dst, false
 	}
 	dst = append(dst, byte(127+highest))
 	h.weights[highest] = 0
 	for i := 0; i < highest; i += 2 {
 		dst = append(dst, h.weights[i]<<4|h.weights[i+1])
 	}
-	return dst, nil
+	return dst, true
 }
 
 // appendStreams codes data in four streams, behind the lengths of the first three.

@@ -58,9 +58,9 @@ func (s *sectionWriter) part(dst, data []byte, depth int) []byte {
 	start := len(dst)
 	dst = append(dst, make([]byte, binary.MaxVarintLen32)...)
 	body := len(dst)
-	coded, err := s.huffman.append(dst, data)
+	coded, ok := s.huffman.append(dst, data)
 	switch {
-	case err == nil:
+	case ok:
 		n := len(coded) - body
 		head := binary.AppendUvarint(coded[:start], uint64(n)<<2|kindHuff)
 		copy(coded[len(head):], coded[body:])
