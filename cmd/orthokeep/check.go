@@ -68,6 +68,7 @@ func (p *program) check(ctx context.Context, packs, data string) error {
 	defer end()
 	round := readCheckRound(r.cache, began)
 	c := &check{program: p, r: r, options: repo.CheckOptions{ReadPacks: repo.NewArc(round.Packs, readPacks), ReadData: repo.NewArc(round.Data, readData)}}
+	c.keep(round)
 	if err := c.look(ctx); err != nil {
 		return err
 	}
@@ -79,9 +80,7 @@ func (p *program) check(ctx context.Context, packs, data string) error {
 	if sum.Damaged {
 		return errors.Join(foundError(sum), c.unreadable)
 	}
-	if err := round.goOn(c.options, r.cache); err != nil {
-		p.warn("the next check reads the same share again: %v", err)
-	}
+	c.keep(round.after(c.options))
 	return nil
 }
 
@@ -96,6 +95,17 @@ type check struct {
 	data       snapshot.DataRead
 	indexes    int
 	problems   []snapshot.Problem
+}
+
+// keep keeps where the next check begins, if this one reads something. Before it looks that is where it begins itself: by the clock that would be
+// elsewhere, and what ends it or is found would not be met again.
+func (c *check) keep(next checkRound) {
+	if c.options.ReadPacks.Empty() && c.options.ReadData.Empty() {
+		return
+	}
+	if err := next.keep(c.r.cache); err != nil {
+		c.warn("where the next check goes on is not kept: %v", err)
+	}
 }
 
 // look looks at objects, at snapshots, at their data, and then at packs, for what of these no snapshot has led to.

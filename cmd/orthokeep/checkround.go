@@ -28,19 +28,20 @@ func readCheckRound(cache string, now time.Time) (r checkRound) {
 	return checkRound{at, at}
 }
 
-// goOn lets the next check begin where this one, which found no damage, has ended.
-func (r checkRound) goOn(o repo.CheckOptions, cache string) error {
-	next := r
+// after is where the next check begins when this one has found no damage.
+func (r checkRound) after(o repo.CheckOptions) checkRound {
 	if !o.ReadPacks.Empty() {
-		next.Packs = o.ReadPacks.End()
+		r.Packs = o.ReadPacks.End()
 	}
 	if !o.ReadData.Empty() {
-		next.Data = o.ReadData.End()
+		r.Data = o.ReadData.End()
 	}
-	if next == r {
-		return nil
-	}
-	raw, err := json.Marshal(next)
+	return r
+}
+
+// keep writes where the next check begins.
+func (r checkRound) keep(cache string) error {
+	raw, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}

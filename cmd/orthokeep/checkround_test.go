@@ -18,24 +18,30 @@ func TestCheckRound(t *testing.T) {
 		t.Error("without a file it does not begin by the clock")
 	}
 	packs := repo.NewArc(first.Packs, 0.05)
-	if err := first.goOn(repo.CheckOptions{ReadPacks: packs}, cache); err != nil {
-		t.Fatal(err)
+	keep := func(r checkRound) {
+		t.Helper()
+		if err := r.keep(cache); err != nil {
+			t.Fatal(err)
+		}
 	}
+	keep(first)
+	if readCheckRound(cache, now.Add(time.Hour)) != first {
+		t.Error("what a check kept is not where the next one begins")
+	}
+	keep(first.after(repo.CheckOptions{ReadPacks: packs}))
 	second := readCheckRound(cache, now.Add(time.Hour))
 	if second != (checkRound{packs.End(), first.Data}) {
 		t.Errorf("after the packs: %+v, it was %+v", second, first)
 	}
 	data := repo.NewArc(second.Data, 0.3)
-	if err := second.goOn(repo.CheckOptions{ReadData: data}, cache); err != nil {
-		t.Fatal(err)
-	}
+	keep(second.after(repo.CheckOptions{ReadData: data}))
 	third := readCheckRound(cache, now)
 	if third != (checkRound{packs.End(), data.End()}) {
 		t.Errorf("after the data: %+v, it was %+v", third, second)
 	}
 	for _, o := range []repo.CheckOptions{{}, {ReadPacks: repo.NewArc(third.Packs, 1), ReadData: repo.NewArc(third.Data, 1)}} {
-		if err := third.goOn(o, cache); err != nil || readCheckRound(cache, now) != third {
-			t.Errorf("a check of nothing, or of all, went on: %v", err)
+		if got := third.after(o); got != third {
+			t.Errorf("a check of nothing, or of all, went on to %+v", got)
 		}
 	}
 	for _, text := range []string{"", "{", `{"read_packs":-1}`, "\x00"} {
