@@ -17,6 +17,7 @@ type block struct {
 	grid     grid
 	samples  []byte // 16 bits each, low byte first; history, the block, and padding up to a whole group
 	sampleAt int    // index of the block's first sample in samples
+	before   int    // samples of the stream before the block
 	tokens   []byte
 	tokenAt  int
 	classes  []byte // of each group
@@ -42,7 +43,7 @@ const slack = 16
 
 // begin makes room for n samples that follow one another as g says.
 func (b *block) begin(g grid, n int) {
-	b.grid = g
+	b.grid, b.before = g, 0
 	b.sampleAt, b.tokenAt = g.history()+2, g.row
 	n = padded(min(n, g.blockSamples()))
 	b.samples = resize(b.samples, 2*(b.sampleAt+n)+slack)
@@ -67,6 +68,7 @@ func (b *block) fill(start uint16) {
 func (b *block) advance(n int) {
 	copy(b.samples[:2*b.sampleAt], b.samples[2*n:])
 	copy(b.tokens[:b.tokenAt], b.tokens[n:])
+	b.before += n
 }
 
 // body returns the bytes of the block's n samples.

@@ -98,17 +98,28 @@ func (d *Decoder) readBlock(src []byte, k int) ([]byte, error) {
 	starts(&next, &count)
 	for at := 0; at < n; {
 		run := min(b.run(), n-at)
-		b.classify(at, run)
 		if b.nclasses > 1 {
 			d.gather(at, run, &next)
 		}
-		b.restore(at, run)
+		b.expand(at, run)
 		at += run
 	}
-	if b.extraAt != len(b.extra)-slack || b.count != count {
+	if b.extraAt != len(b.extra)-slack || b.nclasses > 1 && !allTaken(&next, &count) {
 		return nil, fmt.Errorf("block's counts do not match: %w", ErrCorrupt)
 	}
+	b.restore(n)
 	return src, nil
+}
+
+// allTaken reports whether next, which began as starts says, has gone through all groups of every class.
+func allTaken(next, count *[maxClasses]int) bool {
+	end := 0
+	for c, n := range count {
+		if end += group * n; next[c] != end {
+			return false
+		}
+	}
+	return true
 }
 
 // readStreams reads the groups of each class, of which it says the number, and the extra bytes.
@@ -147,15 +158,23 @@ func (d *Decoder) readStreams(src []byte, n int, count *[maxClasses]int) ([]byte
 	return d.sections.read(b.extra[:extra], src, maxDepth)
 }
 
-// gather fetches the tokens of n samples at at from the streams of their classes. A class whose groups are used up goes on
-// into the next class's, which readBlock then finds out.
+// gather finds the classes of n samples at at, as classify does, and fetches their tokens from the streams of these. A class whose groups are
+// used up goes on into the next class's, which readBlock then finds out.
 func (d *Decoder) gather(at, n int, next *[maxClasses]int) {
 	b := &d.block
+	above := b.tokens[b.tokenAt+at-b.grid.row:][:n]
 	out := b.tokens[b.tokenAt+at:][:n]
-	for i, c := range b.classes[at/group:][:n/group] {
+	classes := b.classes[at/group:][:n/group]
+	for i := range classes {
+		if len(above) < group || len(out) < group { // never: it spares the loop a check for each byte
+			break
+		}
+		c := b.table[windowSum(binary.LittleEndian.Uint64(above))&2047]
+		classes[i] = c
 		p := next[c%maxClasses]
 		next[c%maxClasses] = p + group
 		p = min(p, len(d.streams)-group)
-		binary.LittleEndian.PutUint64(out[group*i:], binary.LittleEndian.Uint64(d.streams[p:]))
+		binary.LittleEndian.PutUint64(out, binary.LittleEndian.Uint64(d.streams[p:]))
+		above, out = above[group:], out[group:]
 	}
 }

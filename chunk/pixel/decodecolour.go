@@ -7,35 +7,32 @@ import (
 
 // restoreColour is restore for one set of at most six taps and a step of three. What a sample does not have from its left is summed up
 // first, for many at once; the three chains of a pixel's samples then go side by side.
-func (b *block) restoreColour(at, n int) {
+func (b *block) restoreColour(n int) {
 	var sums [256]uint32
-	for n > 0 {
-		k := min(n, len(sums))
-		b.sum(sums[:k], at)
-		b.chain3(sums[:k], at)
-		at, n = at+k, n-k
+	for at := 0; at < n; {
+		some := sums[:min(n-at, len(sums), b.run())]
+		b.sum(some, at)
+		b.chain3(some, at)
+		at += len(some)
 	}
 }
 
 // sum6 writes for each of as many samples at at, a multiple of four, what is known of it without the samples to its left: the taps of the
 // rows above and the residual, with 16 fractional bits. See halfLanes.
 func (b *block) sum6(sums []uint32, at int) {
-	here, tokens, above := b.pointers(at, len(sums))
+	here, _, above := b.pointers(at, len(sums))
 	w := &b.sets[0]
 	w1, w2, w3, w5 := uint64(w[1])<<4, uint64(w[2])<<4, uint64(w[3])<<4, uint64(w[5])<<4
-	table, pixel := &residualOf, 2*b.grid.step
+	pixel := 2 * b.grid.step
 	const m = evenLanes
 	for len(sums) >= 4 {
-		north := unsafe.Add(here, above)
+		north, e := unsafe.Add(here, above), at8(here, 0)
 		west, east := unsafe.Add(north, -pixel), unsafe.Add(north, pixel)
-		even := at8(north, above)&m*w5 + at8(west, 0)&m*w2 + at8(north, 0)&m*w1 + at8(east, 0)&m*w3
-		odd := at8(north, above+2)&m*w5 + at8(west, 2)&m*w2 + at8(north, 2)&m*w1 + at8(east, 2)&m*w3
-		e0, e1, e2, e3 := table[at1(tokens, 0)], table[at1(tokens, 1)], table[at1(tokens, 2)], table[at1(tokens, 3)]
-		if t := at4(tokens, 0); t&(t<<1)&0x80808080 != 0 { // direct or more: the two upper bits are set
-			e0, e1, e2, e3 = b.escapedResiduals(t)
-		}
-		sums[0], sums[1], sums[2], sums[3] = uint32(even)+e0, uint32(odd)+e1, uint32(even>>32)+e2, uint32(odd>>32)+e3
-		here, tokens, sums = unsafe.Add(here, 8), unsafe.Add(tokens, 4), sums[4:]
+		even := halfLanes + at8(north, above)&m*w5 + at8(west, 0)&m*w2 + at8(north, 0)&m*w1 + at8(east, 0)&m*w3
+		odd := halfLanes + at8(north, above+2)&m*w5 + at8(west, 2)&m*w2 + at8(north, 2)&m*w1 + at8(east, 2)&m*w3
+		sums[0], sums[1] = uint32(even)+uint32(e)<<16, uint32(odd)+uint32(e)&^0xffff
+		sums[2], sums[3] = uint32(even>>32)+uint32(e>>32)<<16, uint32(odd>>32)+uint32(e>>32)&^0xffff
+		here, sums = unsafe.Add(here, 8), sums[4:]
 	}
 }
 

@@ -8,27 +8,52 @@ import (
 // predict writes the tokens of the n samples at at, both whole groups, and appends their extra bytes to extra. A group of
 // class c uses the weights sets[setOf[c]].
 func (b *block) predict(at, n int) {
+	for end := at + n; at < end; {
+		s := b.span(at, end)
+		at = s.end
+		b.predictSpan(&s)
+	}
+}
+
+// predictSpan is predict for one span, which then is empty.
+func (b *block) predictSpan(s *span) {
+	if b.nsets == 1 && b.ntaps <= 6 {
+		b.predictOne(s)
+	} else {
+		b.predictFew(s, s.end-s.at)
+	}
+}
+
+// predictFew is predictSpan for the first n samples, in portable Go.
+func (b *block) predictFew(s *span, n int) {
+	if s.edge && n > 0 {
+		k := min(2*group, n)
+		was := b.bend(s.at)
+		b.predictRun(s.at, k)
+		b.unbend(s.at, was)
+		s.pass(k)
+		n -= k
+	}
+	b.predictRun(s.at, n)
+	s.pass(n)
+}
+
+// predictRun writes the tokens of n samples at at as if there were no edge.
+func (b *block) predictRun(at, n int) {
 	switch {
 	case n == 0:
+	case b.grid.step == 3:
+		b.predictAny(at, n)
+	case b.nsets == 1 && b.ntaps <= 4:
+		b.predict4(at, n)
 	case b.nsets == 1 && b.ntaps <= 6:
-		b.predictOne(at, n)
-	case b.grid.step == 1:
-		b.predict12(at, n)
-	default:
-		b.predictAny(at, n)
-	}
-}
-
-// predictFew is predict for one set of at most six taps, in portable Go.
-func (b *block) predictFew(at, n int) {
-	if b.grid.step == 1 {
 		b.predict6(at, n)
-	} else {
-		b.predictAny(at, n)
+	default:
+		b.predict12(at, n)
 	}
 }
 
-// predictAny is predict for any block.
+// predictAny is predictRun for any block.
 func (b *block) predictAny(at, n int) {
 	for i := at; i < at+n; i += 4 {
 		w := b.wide(i)
@@ -77,14 +102,10 @@ func (b *block) escaped(v uint64) (tokens uint32) {
 	return tokens
 }
 
-// predict6 is predict for one set of at most six taps and a step of one. Of the words read, the lanes 0 and 2 are taps of even
+// predict6 is predictRun for one set of at most six taps and a step of one. Of the words read, the lanes 0 and 2 are taps of even
 // samples, or of odd ones when read one sample further. The sums are those of the residuals, for which a half is one unit less:
 // x - floor(s + 1/2) is floor(x - s + 1/2 - 1/4096). See halfLanes.
 func (b *block) predict6(at, n int) {
-	if b.ntaps <= 4 {
-		b.predict4(at, n)
-		return
-	}
 	here, tokens, above := b.pointers(at, n)
 	w := &b.sets[0]
 	w0, w1, w2 := -uint64(w[0])<<4, -uint64(w[1])<<4, -uint64(w[2])<<4
@@ -130,7 +151,7 @@ func (b *block) predict4(at, n int) {
 	}
 }
 
-// predict12 is predict for a step of one.
+// predict12 is predictRun for a step of one.
 func (b *block) predict12(at, n int) {
 	here, tokens, row := b.pointers(at, n)
 	for i := range n / 4 {

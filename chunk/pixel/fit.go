@@ -105,11 +105,12 @@ func (b *block) divide(population *[maxBand]int, total, classes int) {
 func (b *block) at(i int) int { return int(sample(b.samples, 2*(b.sampleAt+i))) }
 
 // windowAbove is the sum of the eight tokens that stand above the group at i, as weights sets[0] give them. They are left where
-// predict will put the block's.
+// predict will put the block's; an edge makes no difference that counts.
 func (b *block) windowAbove(i int) int {
 	above := i - b.grid.row
 	if above > -group {
-		b.predict(max(above, 0), group)
+		at := max(above, 0)
+		b.predictSpan(&span{at, at + group, false})
 	}
 	return windowSum(binary.LittleEndian.Uint64(b.tokens[b.tokenAt+above:]))
 }

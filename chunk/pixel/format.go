@@ -6,8 +6,8 @@ import (
 	"math/bits"
 )
 
-// version is the first byte of a stream.
-const version = 1
+// version is the first byte of a stream. Those of version 1 have no edges.
+const version = 2
 
 // Flags, the second byte of a stream.
 const (
@@ -77,6 +77,10 @@ func formatOf(src []byte, l Layout) (*format, bool) {
 		}
 	}
 	f.grid.row *= (minRow + f.grid.row - 1) / f.grid.row
+	f.grid.first = noEdges
+	if f.grid.step == 1 {
+		f.grid.first = (l.Columns - (phase+f.lead)/bytes%l.Columns) % l.Columns
+	}
 	n := f.samples(len(src))
 	if len(src) <= f.lead || n < 64 || f.grid.row > n {
 		return nil, false
@@ -113,6 +117,9 @@ func (f *format) flipHelps(src []byte, n int) bool {
 func (f *format) append(dst, src []byte) []byte {
 	dst = append(dst, version, f.flags)
 	dst = binary.AppendUvarint(dst, uint64(f.grid.row))
+	if f.grid.first != noEdges {
+		dst = binary.AppendUvarint(dst, uint64(f.grid.first))
+	}
 	dst = append(dst, byte(f.start), byte(f.start>>8))
 	dst = append(dst, src[:f.lead]...)
 	return append(dst, src[f.lead+f.samples(len(src))*f.sampleBytes():]...)
@@ -123,10 +130,10 @@ func parseFormat(src []byte, size int) (f *format, body, edges []byte, err error
 	if len(src) > 0 && src[0] > version {
 		return nil, nil, nil, fmt.Errorf("version %d: %w", src[0], ErrUnsupported)
 	}
-	if len(src) < 2 || src[0] != version {
+	if len(src) < 2 || src[0] < 1 {
 		return nil, nil, nil, fmt.Errorf("no head: %w", ErrCorrupt)
 	}
-	f = &format{flags: src[1], lead: int(src[1] >> leadShift & 3), grid: grid{step: 1}}
+	f = &format{flags: src[1], lead: int(src[1] >> leadShift & 3), grid: grid{step: 1, first: noEdges}}
 	if f.has(flagStep3) {
 		f.grid.step = 3
 	}
@@ -138,6 +145,14 @@ func parseFormat(src []byte, size int) (f *format, body, edges []byte, err error
 	}
 	f.grid.row = int(row)
 	body = src[2+k:]
+	if src[0] > 1 && f.grid.step == 1 {
+		first, k := binary.Uvarint(body)
+		if k <= 0 || first >= row {
+			return nil, nil, nil, fmt.Errorf("first row: %w", ErrCorrupt)
+		}
+		f.grid.first = int(first)
+		body = body[k:]
+	}
 	n := size - f.samples(size)*f.sampleBytes()
 	if len(body) < 2+n {
 		return nil, nil, nil, fmt.Errorf("head is cut short: %w", ErrCorrupt)

@@ -35,7 +35,7 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	for _, g := range golden {
-		coded, err := os.ReadFile(filepath.Join("testdata", "v1", g.name+".pixel"))
+		coded, err := os.ReadFile(filepath.Join("testdata", "v2", g.name+".pixel"))
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -88,10 +88,10 @@ func TestDecodeDamaged(t *testing.T) {
 
 func TestDecodeNewerVersion(t *testing.T) {
 	var dec pixel.Decoder
-	if _, err := dec.Decode(nil, []byte{2, 0, 64, 0, 0}, 100); !errors.Is(err, pixel.ErrUnsupported) {
-		t.Errorf("version 2: %v", err)
+	if _, err := dec.Decode(nil, []byte{3, 0, 64, 0, 0, 0}, 100); !errors.Is(err, pixel.ErrUnsupported) {
+		t.Errorf("version 3: %v", err)
 	}
-	for _, src := range [][]byte{nil, {1}, {0, 0}} {
+	for _, src := range [][]byte{nil, {1}, {2}, {0, 0}, {2, 0, 32}, {2, 0, 32, 32, 0, 0}} {
 		if _, err := dec.Decode(nil, src, 100); !errors.Is(err, pixel.ErrCorrupt) {
 			t.Errorf("%x: %v", src, err)
 		}
@@ -107,6 +107,7 @@ func TestDecodeAllocs(t *testing.T) {
 		{1, 0, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0},
 		{1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0},
 		{1, 1, 0x80, 0x80, 0x40, 0, 0, 0}, // a row of a megabyte
+		{2, 1, 0x80, 0x80, 0x40, 0xff, 0xff, 0x3f, 0, 0, 0},
 		{1, 0x80, 64, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f},
 	} {
 		for _, size := range []int{100, 70_000, 1<<20 + 5} {

@@ -2,11 +2,11 @@
 
 #include "textflag.h"
 
-// func predictAVX2(tokens, here, above, second unsafe.Pointer, pixel, n int, k *[4]uint32) int
+// func predictAVX2(tokens, here, above, second unsafe.Pointer, pixel, n int, k *[4]uint32, edge bool) int
 //
 // Sixteen samples at a time. Samples are made signed by flipping their top bit; k holds the weights of the pairs
 // (left, second left), (above, above left), (above right, second above), and the constant that makes up for the flips.
-TEXT ·predictAVX2(SB), NOSPLIT, $0-64
+TEXT ·predictAVX2(SB), NOSPLIT, $40-72
 	MOVQ tokens+0(FP), DI
 	MOVQ here+8(FP), SI
 	MOVQ above+16(FP), DX
@@ -20,7 +20,7 @@ TEXT ·predictAVX2(SB), NOSPLIT, $0-64
 	SUBQ R11, R13
 	MOVQ DX, BX // the one above left
 	SUBQ R11, BX
-	ADDQ DX, R11 // the one above right
+	LEAQ (DX)(R11*1), R15 // the one above right
 	VPBROADCASTD 0(R9), Y8
 	VPBROADCASTD 4(R9), Y9
 	VPBROADCASTD 8(R9), Y10
@@ -33,6 +33,16 @@ TEXT ·predictAVX2(SB), NOSPLIT, $0-64
 	VPBROADCASTW X13, Y13
 	XORQ R10, R10
 	SUBQ $16, R8
+	JLT predictDone
+	MOVBLZX edge+56(FP), AX
+	TESTL AX, AX
+	JZ predictLoop
+	MOVL -4(DX), AX // the first sixteen and two before them, as they are at an edge
+	MOVL AX, (SP)
+	VMOVDQU (SI), Y2
+	VMOVDQU Y2, 4(SP)
+	MOVQ SP, R13
+	LEAQ 2(SP), R12
 
 predictLoop:
 	CMPQ R10, R8
@@ -42,7 +52,7 @@ predictLoop:
 	VMOVDQU (SI), Y2
 	VPXOR (BX), Y15, Y3
 	VPXOR (DX), Y15, Y4
-	VPXOR (R11), Y15, Y5
+	VPXOR (R15), Y15, Y5
 	VPXOR (CX), Y15, Y6
 	VPUNPCKLWD Y0, Y1, Y7
 	VPMADDWD Y7, Y8, Y7
@@ -78,11 +88,13 @@ predictLoop:
 	VPERMQ $0x08, Y0, Y0
 	VMOVDQU X0, (DI)
 	ADDQ $32, SI
-	ADDQ $32, R12
-	ADDQ $32, R13
+	MOVQ SI, R12
+	SUBQ R11, R12
+	MOVQ R12, R13
+	SUBQ R11, R13
 	ADDQ $32, DX
 	ADDQ $32, BX
-	ADDQ $32, R11
+	ADDQ $32, R15
 	ADDQ $32, CX
 	ADDQ $16, DI
 	ADDQ $16, R10
@@ -90,26 +102,61 @@ predictLoop:
 
 predictDone:
 	VZEROUPPER
-	MOVQ R10, ret+56(FP)
+	MOVQ R10, ret+64(FP)
 	RET
 
-// ABOVE leaves in Y2 and Y5 what is known of sixteen samples without those to their left, in order, or goes to stop when one of their tokens
-// has extra bytes. Tokens are at SI, the row above at DX, a pixel to the left of it at R12, R11 bytes to the right of it its other
-// neighbour, and the second row above at CX. Y8 and Y9 are the weights of the pairs (above, above left) and (above right, second above),
-// Y10 the constant, which has 16 fractional bits.
-#define ABOVE(stop) \
-	VPMOVZXBW (SI), Y0 \
-	VPSUBUSW Y13, Y0, Y1 \
-	VPTEST Y1, Y1 \
-	JNZ stop \
-	VPXOR (R12), Y15, Y3 \
-	VPXOR (DX), Y15, Y4 \
-	VPXOR (DX)(R11*1), Y15, Y5 \
-	VPXOR (CX), Y15, Y6 \
-	VPSRLW $1, Y0, Y1 \
-	VPAND Y14, Y0, Y0 \
-	VPSUBW Y0, Y12, Y0 \
-	VPXOR Y1, Y0, Y0 \
+// func expandAVX2(here, tokens unsafe.Pointer, n int) int
+TEXT ·expandAVX2(SB), NOSPLIT, $0-32
+	MOVQ here+0(FP), DI
+	MOVQ tokens+8(FP), SI
+	MOVQ n+16(FP), R8
+	MOVL $191, AX
+	VMOVD AX, X13
+	VPBROADCASTW X13, Y13
+	VPCMPEQD Y15, Y15, Y15
+	VPSRLW $15, Y15, Y14
+	VPXOR Y12, Y12, Y12
+	XORQ R10, R10
+	SUBQ $16, R8
+
+expandLoop:
+	CMPQ R10, R8
+	JGT expandDone
+	VPMOVZXBW (SI)(R10*1), Y0
+	VPSUBUSW Y13, Y0, Y1
+	VPTEST Y1, Y1
+	JNZ expandDone // one of them has extra bytes
+	VPSRLW $1, Y0, Y1
+	VPAND Y14, Y0, Y0
+	VPSUBW Y0, Y12, Y0
+	VPXOR Y1, Y0, Y0
+	VMOVDQU Y0, (DI)(R10*2)
+	ADDQ $16, R10
+	JMP expandLoop
+
+expandDone:
+	VZEROUPPER
+	MOVQ R10, ret+24(FP)
+	RET
+
+// LANES loads what SUMS needs from k.
+#define LANES(k) \
+	VPBROADCASTD 0(k), Y8 \
+	VPBROADCASTD 4(k), Y9 \
+	VPBROADCASTD 8(k), Y10 \
+	VPCMPEQD Y15, Y15, Y15 \
+	VPSLLW $15, Y15, Y15 \
+	VPXOR Y12, Y12, Y12
+
+// SUMS leaves in Y2 and Y5 what is known of sixteen samples without those to their left, in order. e is where their residuals are, nw, n and
+// ne the neighbours in the row above, nn the one above that. Y8 and Y9 are the weights of the pairs (n, nw) and (ne, nn), Y10 the constant, which
+// has 16 fractional bits.
+#define SUMS(e, nw, n, ne, nn) \
+	VPXOR nw, Y15, Y3 \
+	VPXOR n, Y15, Y4 \
+	VPXOR ne, Y15, Y5 \
+	VPXOR nn, Y15, Y6 \
+	VMOVDQU e, Y0 \
 	VPUNPCKLWD Y3, Y4, Y1 \
 	VPMADDWD Y1, Y8, Y1 \
 	VPUNPCKHWD Y3, Y4, Y3 \
@@ -131,112 +178,120 @@ predictDone:
 	VPERM2I128 $0x20, Y3, Y1, Y2 \
 	VPERM2I128 $0x31, Y3, Y1, Y5
 
-// LANES loads what ABOVE needs beside the pointers, of which k is at R9 and R11 is set.
-#define LANES \
-	VPBROADCASTD 0(R9), Y8 \
-	VPBROADCASTD 4(R9), Y9 \
-	VPBROADCASTD 8(R9), Y10 \
-	VPCMPEQD Y15, Y15, Y15 \
-	VPSRLW $15, Y15, Y14 \
-	VPSLLW $15, Y15, Y15 \
-	VPXOR Y12, Y12, Y12 \
-	MOVL $191, AX \
-	VMOVD AX, X13 \
-	VPBROADCASTW X13, Y13 \
-	MOVQ DX, R12 \
-	SUBQ R11, R12
-
-// NEXT moves on by sixteen samples.
-#define NEXT \
-	ADDQ $16, SI \
-	ADDQ $32, DX \
-	ADDQ $32, R12 \
-	ADDQ $32, CX
-
-// func sumAVX2(sums, tokens, above, second unsafe.Pointer, pixel, n int, k *[5]uint32) int
-TEXT ·sumAVX2(SB), NOSPLIT, $0-64
+// func sumAVX2(sums, here unsafe.Pointer, above, pixel, n int, k *[5]uint32)
+TEXT ·sumAVX2(SB), NOSPLIT, $0-48
 	MOVQ sums+0(FP), DI
-	MOVQ tokens+8(FP), SI
-	MOVQ above+16(FP), DX
-	MOVQ second+24(FP), CX
-	MOVQ pixel+32(FP), R11
-	MOVQ n+40(FP), R8
-	MOVQ k+48(FP), R9
-	LANES
-	SUBQ $16, R8
+	MOVQ here+8(FP), SI
+	MOVQ above+16(FP), R11
+	MOVQ pixel+24(FP), R12
+	MOVQ n+32(FP), R8
+	MOVQ k+40(FP), R9
+	LANES(R9)
+	MOVQ SI, DX // the pixel to the left
+	SUBQ R12, DX
+	ADDQ SI, R12 // and to the right
 
 sumLoop:
-	CMPQ R8, $0
-	JLT sumDone
-	ABOVE(sumDone)
+	SUMS((SI), (DX)(R11*1), (SI)(R11*1), (R12)(R11*1), (SI)(R11*2))
 	VMOVDQU Y2, (DI)
 	VMOVDQU Y5, 32(DI)
 	ADDQ $64, DI
-	NEXT
+	ADDQ $32, SI
+	ADDQ $32, DX
+	ADDQ $32, R12
 	SUBQ $16, R8
-	JMP sumLoop
-
-sumDone:
+	JNZ sumLoop
 	VZEROUPPER
-	MOVQ n+40(FP), AX
-	SUBQ $16, AX
-	SUBQ R8, AX
-	MOVQ AX, ret+56(FP)
 	RET
 
-// SAMPLE makes a, the second sample to the left, the next sample, whose sum is at SP: b is the one to the left, R9 and R13 are their weights.
-#define SAMPLE(i, a, b) \
+// ROW leaves the sums of sixteen samples at p at at(SP). R11 is the distance to the row above.
+#define ROW(p, at) \
+	SUMS((p), -2(p)(R11*1), (p)(R11*1), 2(p)(R11*1), (p)(R11*2)) \
+	VMOVDQU Y2, at(SP) \
+	VMOVDQU Y5, (at+32)(SP)
+
+// SAMPLE makes a, the second sample to the left, the next sample, whose sum is at sum(SP), and writes it at p: b is the one to the left, R9 and
+// R13 are their weights.
+#define SAMPLE(sum, i, p, a, b) \
 	IMULL R13, a \
-	ADDL (4*i)(SP), a \
+	ADDL (sum+4*i)(SP), a \
 	MOVL b, AX \
 	IMULL R9, AX \
 	ADDL AX, a \
 	SHRL $16, a \
-	MOVW a, (2*i)(DI)
+	MOVW a, (2*i)(p)
 
-#define SAMPLES(i) \
-	SAMPLE(i, BX, R10) \
-	SAMPLE((i+1), R10, BX) \
-	SAMPLE((i+2), BX, R10) \
-	SAMPLE((i+3), R10, BX)
+#define FOUR(i) \
+	SAMPLE(0, i, DI, BX, R10) \
+	SAMPLE(0, (i+1), DI, R10, BX) \
+	SAMPLE(0, (i+2), DI, BX, R10) \
+	SAMPLE(0, (i+3), DI, R10, BX)
 
-// func restoreAVX2(here, tokens, above, second unsafe.Pointer, n int, k *[5]uint32) int
+// func restoreAVX2(here unsafe.Pointer, above, n int, k *[5]uint32, left *[2]uint32)
 //
 // Each sample waits for the one before, so that the core has time for the sums of the next sixteen meanwhile.
-TEXT ·restoreAVX2(SB), NOSPLIT, $64-56
+TEXT ·restoreAVX2(SB), NOSPLIT, $64-40
 	MOVQ here+0(FP), DI
-	MOVQ tokens+8(FP), SI
-	MOVQ above+16(FP), DX
-	MOVQ second+24(FP), CX
-	MOVQ n+32(FP), R8
-	MOVQ k+40(FP), R9
-	MOVQ $2, R11
-	LANES
+	MOVQ above+8(FP), R11
+	MOVQ n+16(FP), R8
+	MOVQ k+24(FP), R9
+	MOVQ left+32(FP), AX
+	LANES(R9)
 	MOVL 16(R9), R13
 	MOVL 12(R9), R9
-	MOVWLZX -4(DI), BX
-	MOVWLZX -2(DI), R10
-	SUBQ $16, R8
+	MOVL 0(AX), BX
+	MOVL 4(AX), R10
 
 restoreLoop:
-	CMPQ R8, $0
-	JLT restoreDone
-	ABOVE(restoreDone)
-	VMOVDQU Y2, (SP)
-	VMOVDQU Y5, 32(SP)
-	SAMPLES(0)
-	SAMPLES(4)
-	SAMPLES(8)
-	SAMPLES(12)
+	ROW(DI, 0)
+	FOUR(0)
+	FOUR(4)
+	FOUR(8)
+	FOUR(12)
 	ADDQ $32, DI
-	NEXT
 	SUBQ $16, R8
-	JMP restoreLoop
-
-restoreDone:
+	JNZ restoreLoop
 	VZEROUPPER
-	MOVQ n+32(FP), AX
-	SUBQ $16, AX
-	SUBQ R8, AX
-	MOVQ AX, ret+48(FP)
+	RET
+
+#define PAIR(i) \
+	SAMPLE(0, i, DI, BX, R10) \
+	SAMPLE(64, i, SI, CX, DX) \
+	SAMPLE(0, (i+1), DI, R10, BX) \
+	SAMPLE(64, (i+1), SI, DX, CX)
+
+// func restoreBothAVX2(upper, lower unsafe.Pointer, above, n int, k *[5]uint32, left *[4]uint32)
+//
+// Two chains that do not wait for each other.
+TEXT ·restoreBothAVX2(SB), NOSPLIT, $128-48
+	MOVQ upper+0(FP), DI
+	MOVQ lower+8(FP), SI
+	MOVQ above+16(FP), R11
+	MOVQ n+24(FP), R8
+	MOVQ k+32(FP), R9
+	MOVQ left+40(FP), AX
+	LANES(R9)
+	MOVL 16(R9), R13
+	MOVL 12(R9), R9
+	MOVL 0(AX), BX
+	MOVL 4(AX), R10
+	MOVL 8(AX), CX
+	MOVL 12(AX), DX
+
+bothLoop:
+	ROW(DI, 0)
+	ROW(SI, 64)
+	PAIR(0)
+	PAIR(2)
+	PAIR(4)
+	PAIR(6)
+	PAIR(8)
+	PAIR(10)
+	PAIR(12)
+	PAIR(14)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	SUBQ $16, R8
+	JNZ bothLoop
+	VZEROUPPER
 	RET

@@ -3,10 +3,16 @@
 package pixel
 
 // predictOne is predictFew.
-func (b *block) predictOne(at, n int) { b.predictFew(at, n) }
+func (b *block) predictOne(s *span) { b.predictFew(s, s.end-s.at) }
 
-// restoreOne is restore for one set of at most six taps and a step of one.
-func (b *block) restoreOne(at, n int) { b.restore6(at, n) }
+// expand is expandFew.
+func (b *block) expand(at, n int) { b.expandFew(at, n) }
+
+// restoreOne is restore6.
+func (b *block) restoreOne(s *span, n int) { b.restore6(s, n) }
+
+// restoreBoth leaves both rows to restoreOne.
+func (b *block) restoreBoth(_, _ *span) {}
 
 // sum is sum6.
 func (b *block) sum(sums []uint32, at int) { b.sum6(sums, at) }

@@ -202,6 +202,19 @@ func TestPortable(t *testing.T) {
 	}
 }
 
+// TestPortableWidths is TestPortable for rows of all kinds: shorter than what the assembly does at once, odd, and longer than a block's half.
+func TestPortableWidths(t *testing.T) {
+	r := rand.New(rand.NewPCG(17, 18))
+	for k, columns := range []int{1, 31, 32, 33, 40, 47, 63, 96, 100, 255, 256, 333, 500, 512, 513, 1023, 140_000} {
+		p := pictures[k%len(pictures)]
+		l := pixel.Layout{Bits: 16, Columns: columns, Samples: 1}
+		l.Phase = r.Int64N(l.RowBytes())
+		portable(t, p.name, p.make(r, 600_000), l)
+		l = pixel.Layout{Bits: 8, Columns: columns, Samples: 1, Phase: l.Phase / 2}
+		portable(t, p.name, samples16(150_000, smooth(r, 5)), l)
+	}
+}
+
 func portable(t *testing.T, name string, src []byte, l pixel.Layout) {
 	t.Helper()
 	n := len(src)

@@ -25,9 +25,6 @@ func at4(p unsafe.Pointer, i int) uint32 {
 	return binary.LittleEndian.Uint32((*[4]byte)(unsafe.Add(p, i))[:])
 }
 
-// at1 is at8 for one byte.
-func at1(p unsafe.Pointer, i int) byte { return *(*byte)(unsafe.Add(p, i)) }
-
 // put8 writes eight bytes i bytes after p.
 func put8(p unsafe.Pointer, i int, v uint64) {
 	binary.LittleEndian.PutUint64((*[8]byte)(unsafe.Add(p, i))[:], v)

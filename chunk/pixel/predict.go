@@ -26,8 +26,9 @@ const maxTaps = len(taps)
 
 // grid is how neighbours are found in the linear run of samples.
 type grid struct {
-	row  int // samples from a sample to the one below it, at least minRow
-	step int // samples from a sample to the same component of the next pixel, 1 or 3
+	row   int // samples from a sample to the one below it, at least minRow
+	step  int // samples from a sample to the same component of the next pixel, 1 or 3
+	first int // samples of the stream before the first edge, or noEdges
 }
 
 // minRow keeps every tap of the row above, and the tokens that choose a class, outside the group being decoded.
@@ -59,17 +60,6 @@ const lowLane2 = 1<<32 | 1
 // overflows or is below zero, -8 to 7 is carried into the upper lane; with the 8 that stays within those four bits, and no
 // further bias is needed.
 const halfLanes = (1<<15 + 8) * lowLane2
-
-// halfLane is a lane of halfLanes.
-const halfLane = halfLanes & 0xffffffff
-
-// residualOf is the residual of a token without extra bytes, in the upper half of a word, with halfLane added.
-var residualOf = func() (table [256]uint32) {
-	for v := range table {
-		table[v] = uint32(unzigzag4(uint64(v)))<<16 + halfLane
-	}
-	return table
-}()
 
 // Tokens: a residual, zig-zagged to v, is the byte v when v < direct. Else its token is direct + (v-direct)>>8 and the
 // low byte of v-direct is an extra byte; when that token would reach escape, the token is escape and v itself follows in
