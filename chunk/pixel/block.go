@@ -14,19 +14,21 @@ func (g grid) blockSamples() int {
 // block is the state that encoder and decoder share. Invariant: samples before sampleAt and tokens before tokenAt are those of
 // the blocks before, or the start values.
 type block struct {
-	grid     grid
-	samples  []byte // 16 bits each, low byte first; history, the block, and padding up to a whole group
-	sampleAt int    // index of the block's first sample in samples
-	before   int    // samples of the stream before the block
-	tokens   []byte
-	tokenAt  int
-	classes  []byte // of each group
-	extra    []byte // extra bytes; when decoding, with slack behind them
-	extraAt  int    // how many of them are read
+	grid      grid
+	samples   []byte // 16 bits each, low byte first; history, the block, and padding up to a whole group
+	sampleAt  int    // index of the block's first sample in samples
+	before    int    // samples of the stream before the block
+	tokens    []byte
+	tokenAt   int
+	classes   []byte         // of each group
+	residuals [maxRun]uint16 // of a run, zig-zagged, where a kernel makes tokens from them
+	extra     []byte         // extra bytes; when decoding, with slack behind them
+	extraAt   int            // how many of them are read
 
 	ntaps, nsets, nclasses int
 	sets                   [maxSets]weights
 	wideSets               [maxSets]wideWeights // the same as sets, by widen
+	forward, back          kernelWeights        // and as sets[0]
 	setOf                  [maxClasses]uint8
 	first                  [maxClasses]byte // first band of each class; that of class 0 is 0
 	table                  classTable
@@ -88,13 +90,14 @@ func resize(b []byte, n int) []byte {
 	return b[:n]
 }
 
-// widen fills wideSets from sets.
+// widen fills wideSets, forward and back from sets.
 func (b *block) widen() {
 	for s := range b.nsets {
 		for t, w := range b.sets[s] {
 			b.wideSets[s][t] = uint64(int64(w))
 		}
 	}
+	b.forward, b.back = b.sets[0].forward(), b.sets[0].back()
 }
 
 // wide returns the weights for the group of sample i.

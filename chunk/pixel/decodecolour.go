@@ -1,11 +1,8 @@
 package pixel
 
-import (
-	"encoding/binary"
-	"unsafe"
-)
+import "encoding/binary"
 
-// restoreColour is restore for one set of at most six taps and a step of three. What a sample does not have from its left is summed up
+// restoreColour is restore for one set of at most kernelTaps and a step of three. What a sample does not have from its left is summed up
 // first, for many at once; the three chains of a pixel's samples then go side by side.
 func (b *block) restoreColour(n int) {
 	var sums [256]uint32
@@ -17,22 +14,24 @@ func (b *block) restoreColour(n int) {
 	}
 }
 
-// sum6 writes for each of as many samples at at, a multiple of four, what is known of it without the samples to its left: the taps of the
+// sumFew writes for each of as many samples at at, a multiple of four, what is known of it without the samples to its left: the taps of the
 // rows above and the residual, with 16 fractional bits. See halfLanes.
-func (b *block) sum6(sums []uint32, at int) {
-	here, _, above := b.pointers(at, len(sums))
-	w := &b.sets[0]
-	w1, w2, w3, w5 := uint64(w[1])<<4, uint64(w[2])<<4, uint64(w[3])<<4, uint64(w[5])<<4
-	pixel := 2 * b.grid.step
-	const m = evenLanes
-	for len(sums) >= 4 {
-		north, e := unsafe.Add(here, above), at8(here, 0)
-		west, east := unsafe.Add(north, -pixel), unsafe.Add(north, pixel)
-		even := halfLanes + at8(north, above)&m*w5 + at8(west, 0)&m*w2 + at8(north, 0)&m*w1 + at8(east, 0)&m*w3
-		odd := halfLanes + at8(north, above+2)&m*w5 + at8(west, 2)&m*w2 + at8(north, 2)&m*w1 + at8(east, 2)&m*w3
+func (b *block) sumFew(sums []uint32, at int) {
+	p := 2 * (b.sampleAt + at)
+	for ; len(sums) >= 4; p, sums = p+8, sums[4:] {
+		even, odd := uint64(halfLanes), uint64(halfLanes)
+		for t := 1; t < b.ntaps; t++ {
+			if taps[t].dy == 0 {
+				continue
+			}
+			w := b.wideSets[0][t] << 4
+			v := load(b.samples, p+2*b.grid.offset(t))
+			even += v & evenLanes * w
+			odd += v >> 16 & evenLanes * w
+		}
+		e := load(b.samples, p)
 		sums[0], sums[1] = uint32(even)+uint32(e)<<16, uint32(odd)+uint32(e)&^0xffff
 		sums[2], sums[3] = uint32(even>>32)+uint32(e>>32)<<16, uint32(odd>>32)+uint32(e>>32)&^0xffff
-		here, sums = unsafe.Add(here, 8), sums[4:]
 	}
 }
 

@@ -10,7 +10,7 @@ func (b *block) restore(n int) {
 	switch {
 	case b.grid.step == 1:
 		b.restoreRows(n)
-	case b.nsets == 1 && b.ntaps <= 6:
+	case b.nsets == 1 && b.ntaps <= kernelTaps:
 		b.restoreColour(n)
 	default:
 		for i := 0; i < n; i += 4 {
@@ -33,9 +33,20 @@ func (b *block) restoreRows(n int) {
 
 // restoreSpan restores the first n samples of a span, whole groups, and leaves the others.
 func (b *block) restoreSpan(s *span, n int) {
-	if n > 0 && b.nsets == 1 && b.ntaps <= 6 {
+	if b.nsets == 1 && b.ntaps <= kernelTaps {
 		b.restoreOne(s, n)
-	} else if n > 0 {
+	} else {
+		b.restoreFew(s, n)
+	}
+}
+
+// restoreFew is restoreSpan in portable Go.
+func (b *block) restoreFew(s *span, n int) {
+	switch {
+	case n == 0:
+	case b.nsets == 1 && b.ntaps <= 6:
+		b.restore6(s, n)
+	default:
 		b.restore12(s, n)
 	}
 }
@@ -65,7 +76,7 @@ func (b *block) restoreGroup(i int) {
 
 func sample(b []byte, i int) uint32 { return uint32(binary.LittleEndian.Uint16(b[i:])) }
 
-// restore6 is restoreSpan for one set of at most six taps. The sums are taken to 16 fractional bits, so that a sample is the upper half of a
+// restore6 is restoreFew for one set of at most six taps. The sums are taken to 16 fractional bits, so that a sample is the upper half of a
 // 32-bit word: that shortens the chain from one sample to the next. See halfLanes.
 func (b *block) restore6(s *span, n int) {
 	here, _, above := b.pointers(s.at, n)
@@ -92,7 +103,7 @@ func (b *block) restore6(s *span, n int) {
 	}
 }
 
-// restore12 is restoreSpan for any weights.
+// restore12 is restoreFew for any weights.
 func (b *block) restore12(s *span, n int) {
 	at := s.at
 	here, _, row := b.pointers(at, n)

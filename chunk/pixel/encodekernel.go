@@ -17,7 +17,7 @@ func (b *block) predict(at, n int) {
 
 // predictSpan is predict for one span, which then is empty.
 func (b *block) predictSpan(s *span) {
-	if b.nsets == 1 && b.ntaps <= 6 {
+	if b.nsets == 1 && b.ntaps <= kernelTaps {
 		b.predictOne(s)
 	} else {
 		b.predictFew(s, s.end-s.at)

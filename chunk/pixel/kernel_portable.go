@@ -8,11 +8,11 @@ func (b *block) predictOne(s *span) { b.predictFew(s, s.end-s.at) }
 // expand is expandFew.
 func (b *block) expand(at, n int) { b.expandFew(at, n) }
 
-// restoreOne is restore6.
-func (b *block) restoreOne(s *span, n int) { b.restore6(s, n) }
+// restoreOne is restoreFew.
+func (b *block) restoreOne(s *span, n int) { b.restoreFew(s, n) }
 
 // restoreBoth leaves both rows to restoreOne.
 func (b *block) restoreBoth(_, _ *span) {}
 
-// sum is sum6.
-func (b *block) sum(sums []uint32, at int) { b.sum6(sums, at) }
+// sum is sumFew.
+func (b *block) sum(sums []uint32, at int) { b.sumFew(sums, at) }

@@ -4,9 +4,9 @@ package pixel
 type Level uint8
 
 const (
-	// Balanced, the default, predicts from six neighbours, or four where these say nearly as much, with one set of weights per block.
+	// Balanced, the default, predicts from ten neighbours, with one set of weights per block.
 	Balanced Level = iota
-	// Fast is Balanced without classes: all samples share one code.
+	// Fast predicts from six neighbours, or four where these say nearly as much, and has no classes: all samples share one code.
 	Fast
 	// Small predicts from twelve neighbours, with weights that depend on how busy the row above is.
 	Small
@@ -32,6 +32,6 @@ func (l Level) effort() effort {
 	case Small:
 		return effort{taps: 12, sets: 4, classes: 8, groups: 2048}
 	default:
-		return effort{taps: 6, sets: 1, classes: 8, groups: 256}
+		return effort{taps: 10, sets: 1, classes: 8, groups: 256}
 	}
 }

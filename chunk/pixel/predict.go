@@ -24,6 +24,9 @@ var taps = [...]struct{ dx, dy int }{
 
 const maxTaps = len(taps)
 
+// kernelTaps is how many taps the assembly knows. They reach two pixels to each side in the row above, and one in the second one.
+const kernelTaps = 10
+
 // grid is how neighbours are found in the linear run of samples.
 type grid struct {
 	row   int // samples from a sample to the one below it, at least minRow
