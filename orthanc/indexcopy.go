@@ -31,10 +31,7 @@ func (c *coordinator) takeCopy(ctx context.Context, then func(context.Context) e
 	if err := os.Mkdir(c.folder, 0o700); err != nil {
 		return err
 	}
-	var err error
-	if c.named, err = newUUIDSet(filepath.Join(c.folder, "named")); err != nil {
-		return err
-	}
+	c.named = newUUIDSet(filepath.Join(c.folder, "named"))
 	copiers, err := c.copiers()
 	if err != nil {
 		return err

@@ -9,27 +9,41 @@ import (
 )
 
 func TestUUIDSet(t *testing.T) {
-	s, err := newUUIDSet(filepath.Join(t.TempDir(), "named"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := func(n int) UUID { return UUID{0: byte(n * 7), 5: byte(n), 6: byte(n >> 8)} }
-	for n := range 5000 {
-		if err := s.add(in(4999 - n)); err != nil {
+	for _, many := range []int{0, 1, 5000, fewUUIDs, fewUUIDs + 1, fewUUIDs + 5000} {
+		s := newUUIDSet(filepath.Join(t.TempDir(), "named"))
+		in := func(n int) UUID { return UUID{0: byte(n * 7), 5: byte(n), 6: byte(n >> 8), 7: byte(n >> 16)} }
+		for n := range many {
+			if err := s.add(in(many - 1 - n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.filled(); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := s.filled(); err != nil {
-		t.Fatal(err)
-	}
-	for n := range 5000 {
-		u := in(n)
-		other := u
-		other[15] = 1
-		for u, want := range map[UUID]bool{u: true, other: false} {
-			if has, err := s.has(u); err != nil || has != want {
-				t.Fatalf("%s: %v, %v, want %v", u, has, err, want)
+		if _, err := os.Stat(s.dir); (err == nil) != (many > fewUUIDs) {
+			t.Errorf("%d UUIDs: the folder: %v", many, err)
+		}
+		all := make([]UUID, many)
+		for n := range all {
+			all[n] = in(n)
+		}
+		slices.SortFunc(all, compareUUID)
+		for range 2 { // lists begin anew
+			for _, u := range all {
+				other := u
+				other[15] = 1
+				for _, a := range []struct {
+					u    UUID
+					want bool
+				}{{u, true}, {other, false}} {
+					if has, err := s.has(a.u); err != nil || has != a.want {
+						t.Fatalf("%d UUIDs, %s: %v, %v, want %v", many, a.u, has, err, a.want)
+					}
+				}
 			}
+		}
+		if has, err := s.has(UUID{15: 1}); err != nil || has {
+			t.Fatalf("%d UUIDs: what is not in it: %v, %v", many, has, err)
 		}
 	}
 }
@@ -37,10 +51,7 @@ func TestUUIDSet(t *testing.T) {
 // Files of every age and kind beside those that the index names: only those that were there at the instant of the copy count.
 func TestOrphans(t *testing.T) {
 	area, taken := StorageArea{t.TempDir()}, time.Now().Add(-time.Minute)
-	named, err := newUUIDSet(filepath.Join(t.TempDir(), "named"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	named := newUUIDSet(filepath.Join(t.TempDir(), "named"))
 	put := func(n byte, age time.Duration) UUID {
 		t.Helper()
 		u := UUID{0: n, 1: 1}

@@ -93,23 +93,25 @@ func processes() ([]int, error) {
 // holds says whether a process has a file open. Only descriptors whose name, in the process's own view, is that of the
 // file are looked at: asking for others can hang, on a dead network file system.
 func holds(pid int, name string, file *unix.Stat_t) (writes, reads bool, err error) {
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	f, err := os.Open(dir)
+	path := fmt.Sprintf("/proc/%d/fd", pid)
+	dir, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false, false, err
+		return false, false, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
+	f := os.NewFile(uintptr(dir), path)
 	defer f.Close()
 	fds, err := f.Readdirnames(-1)
 	if err != nil {
 		return false, false, err
 	}
+	var target [unix.PathMax]byte
 	for _, fd := range fds {
-		target, err := os.Readlink(filepath.Join(dir, fd))
-		if err != nil || filepath.Base(target) != name {
+		n, err := unix.Readlinkat(dir, fd, target[:])
+		if err != nil || filepath.Base(string(target[:n])) != name {
 			continue
 		}
 		var open unix.Stat_t
-		if unix.Stat(filepath.Join(dir, fd), &open) != nil || open.Dev != file.Dev || open.Ino != file.Ino {
+		if unix.Fstatat(dir, fd, &open, 0) != nil || open.Dev != file.Dev || open.Ino != file.Ino {
 			continue
 		}
 		if writable(pid, fd) {

@@ -10,30 +10,52 @@ import (
 	"slices"
 )
 
-// uuidSet keeps UUIDs on disk, in 256 files by their first byte, so that memory does not grow with their number: 1 MB while
-// it is filled, and afterwards one file at a time, some 60 KB for every million UUIDs. It is filled in any order, and asked in
-// the order of UUIDs.
+// uuidSet is a set of UUIDs that is filled in any order, and then asked in the order of UUIDs. A few are kept in memory; more on disk, in 256
+// files by their first byte, so that memory does not grow with their number: 1 MB while it is filled, and afterwards one file at a time,
+// some 60 KB for every million UUIDs.
 type uuidSet struct {
-	dir  string
+	dir  string // where it is made when there are more than fewUUIDs
+	few  []UUID // all of them, sorted once they are filled in; none when they are on disk
+	disk bool
 	out  [256]*bufio.Writer
 	open [256]*os.File
 
-	first int    // the byte whose file is in part; -1: none is
+	first int    // the byte whose UUIDs are in part; -1: none are
 	part  []UUID // sorted
 	at    int    // in part, where the last one that was asked for belongs
 }
 
-// newUUIDSet makes an empty set in a folder that it makes.
-func newUUIDSet(dir string) (*uuidSet, error) {
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
-	}
-	return &uuidSet{dir: dir, first: -1}, nil
-}
+// fewUUIDs is how many are kept in memory: 1 MB.
+const fewUUIDs = 1 << 16
+
+// newUUIDSet makes an empty set, which may need a folder that is not there yet.
+func newUUIDSet(dir string) *uuidSet { return &uuidSet{dir: dir, first: -1} }
 
 func (s *uuidSet) path(first int) string { return filepath.Join(s.dir, fmt.Sprintf("%02x", first)) }
 
 func (s *uuidSet) add(u UUID) error {
+	if s.disk {
+		return s.write(u)
+	}
+	if len(s.few) < fewUUIDs {
+		s.few = append(s.few, u)
+		return nil
+	}
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
+		return err
+	}
+	s.disk = true
+	for _, u := range s.few {
+		if err := s.write(u); err != nil {
+			return err
+		}
+	}
+	s.few = nil
+	return s.write(u)
+}
+
+// write adds a UUID to the file of its first byte.
+func (s *uuidSet) write(u UUID) error {
 	if s.out[u[0]] == nil {
 		f, err := os.OpenFile(s.path(int(u[0])), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
@@ -47,6 +69,7 @@ func (s *uuidSet) add(u UUID) error {
 
 // filled ends the filling.
 func (s *uuidSet) filled() error {
+	slices.SortFunc(s.few, compareUUID)
 	var err error
 	for i, f := range s.open {
 		if f != nil {
@@ -73,7 +96,17 @@ func (s *uuidSet) has(u UUID) (bool, error) {
 	return s.at < len(s.part) && s.part[s.at] == u, nil
 }
 
+// load makes part the UUIDs that begin with a byte.
 func (s *uuidSet) load(first int) error {
+	if !s.disk {
+		from, _ := slices.BinarySearchFunc(s.few, UUID{byte(first)}, compareUUID)
+		to := from
+		for to < len(s.few) && s.few[to][0] == byte(first) {
+			to++
+		}
+		s.first, s.part, s.at = first, s.few[from:to], 0
+		return nil
+	}
 	raw, err := os.ReadFile(s.path(first))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
