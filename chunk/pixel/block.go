@@ -30,9 +30,10 @@ type block struct {
 	wideSets               [maxSets]wideWeights // the same as sets, by widen
 	forward, back          kernelWeights        // and as sets[0]
 	setOf                  [maxClasses]uint8
-	first                  [maxClasses]byte // first band of each class; that of class 0 is 0
-	table                  classTable
-	count                  [maxClasses]int // groups of each class so far
+	first                  [maxClasses]byte  // first band of each class; that of class 0 is 0
+	below                  [maxClasses]int16 // the largest sum of each class but the last
+	table                  [2048]uint8       // class of each sum
+	count                  [maxClasses]int   // groups of each class
 }
 
 const (
@@ -40,8 +41,11 @@ const (
 	storedToken = 64 // stands for the tokens of a stored block
 )
 
-// slack is the bytes beyond samples, tokens and extra bytes, so that a kernel's pointers stay inside when they have gone through all.
+// slack is the bytes beyond samples and extra bytes, so that a kernel's pointers stay inside when they have gone through all.
 const slack = 16
+
+// classSlack is the groups that may be looked at beyond those there are: classes are found for so many at once.
+const classSlack = 16
 
 // begin makes room for n samples that follow one another as g says.
 func (b *block) begin(g grid, n int) {
@@ -49,8 +53,8 @@ func (b *block) begin(g grid, n int) {
 	b.sampleAt, b.tokenAt = g.history()+2, g.row
 	n = padded(min(n, g.blockSamples()))
 	b.samples = resize(b.samples, 2*(b.sampleAt+n)+slack)
-	b.tokens = resize(b.tokens, b.tokenAt+n+slack)
-	b.classes = resize(b.classes, n/group)
+	b.tokens = resize(b.tokens, b.tokenAt+n+classSlack*group)
+	b.classes = resize(b.classes, n/group+classSlack)
 }
 
 // padded is n made up to whole groups.

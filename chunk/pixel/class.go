@@ -30,42 +30,52 @@ func band(sum int) int {
 	return 2*n + sum>>(n-1)&1
 }
 
-// classTable says which class a sum has.
-type classTable [2048]uint8
-
-// fill gives class c the bands from first[c-1] up to the next class's; class 0 begins at band 0.
-func (t *classTable) fill(first []byte) {
-	class := 0
-	for sum := range t {
-		for class < len(first) && band(sum) >= int(first[class]) {
-			class++
-		}
-		t[sum] = uint8(class)
+// lowest is the smallest sum of a band.
+func lowest(band int) int {
+	if band < 4 {
+		return band
 	}
+	return (2 + band&1) << (band/2 - 1)
 }
 
-// setClasses makes the table that of nclasses and first, and begins to count anew.
+// setClasses fills below and table from first.
 func (b *block) setClasses() {
-	b.table.fill(b.first[1:b.nclasses])
-	clear(b.count[:])
+	at := 0
+	for c := range b.nclasses {
+		next := len(b.table)
+		if c+1 < b.nclasses {
+			next = lowest(int(b.first[c+1]))
+			b.below[c] = int16(next - 1)
+		}
+		for ; at < next; at++ {
+			b.table[at] = uint8(c)
+		}
+	}
 }
 
-// classify finds the classes of n tokens at at, and counts them; the tokens of the row above are there.
-func (b *block) classify(at, n int) {
-	if b.nclasses == 1 {
-		b.count[0] += n / group
-		return
-	}
+// classifyFew is classify in portable Go.
+func (b *block) classifyFew(at, n int) {
 	above := b.tokens[b.tokenAt+at-b.grid.row:][:n]
 	out := b.classes[at/group:][:n/group]
 	for i := range out {
 		if len(above) < group { // never: it spares the loop a check for each byte read
 			break
 		}
-		c := b.table[windowSum(binary.LittleEndian.Uint64(above))&2047]
-		out[i] = c
-		b.count[c%maxClasses]++
+		out[i] = b.table[windowSum(binary.LittleEndian.Uint64(above))&2047]
 		above = above[group:]
+	}
+}
+
+// countClasses counts the groups of each class among n tokens.
+func (b *block) countClasses(n int) {
+	if b.nclasses == 1 {
+		b.count = [maxClasses]int{n / group}
+		return
+	}
+	var count [256]uint32
+	histogram(&count, b.classes[:n/group])
+	for c := range b.count {
+		b.count[c] = int(count[c])
 	}
 }
 

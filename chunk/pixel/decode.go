@@ -99,6 +99,7 @@ func (d *Decoder) readBlock(src []byte, k int) ([]byte, error) {
 	for at := 0; at < n; {
 		run := min(b.run(), n-at)
 		if b.nclasses > 1 {
+			b.classify(at, run)
 			d.gather(at, run, &next)
 		}
 		b.expand(at, run)
@@ -158,23 +159,19 @@ func (d *Decoder) readStreams(src []byte, n int, count *[maxClasses]int) ([]byte
 	return d.sections.read(b.extra[:extra], src, maxDepth)
 }
 
-// gather finds the classes of n samples at at, as classify does, and fetches their tokens from the streams of these. A class whose groups are
-// used up goes on into the next class's, which readBlock then finds out.
+// gather fetches the tokens of n samples at at from the streams of their classes. A class whose groups are used up goes on
+// into the next class's, which readBlock then finds out.
 func (d *Decoder) gather(at, n int, next *[maxClasses]int) {
 	b := &d.block
-	above := b.tokens[b.tokenAt+at-b.grid.row:][:n]
 	out := b.tokens[b.tokenAt+at:][:n]
-	classes := b.classes[at/group:][:n/group]
-	for i := range classes {
-		if len(above) < group || len(out) < group { // never: it spares the loop a check for each byte
+	for _, c := range b.classes[at/group:][:n/group] {
+		if len(out) < group { // never: it spares the loop a check for each byte
 			break
 		}
-		c := b.table[windowSum(binary.LittleEndian.Uint64(above))&2047]
-		classes[i] = c
 		p := next[c%maxClasses]
 		next[c%maxClasses] = p + group
 		p = min(p, len(d.streams)-group)
 		binary.LittleEndian.PutUint64(out, binary.LittleEndian.Uint64(d.streams[p:]))
-		above, out = above[group:], out[group:]
+		out = out[group:]
 	}
 }

@@ -117,10 +117,13 @@ func (e *Encoder) appendBlock(dst []byte, k int) []byte {
 	b.extra = b.extra[:0]
 	for at := 0; at < n; {
 		run := min(b.run(), n-at)
-		b.classify(at, run)
+		if b.nclasses > 1 {
+			b.classify(at, run)
+		}
 		b.predict(at, run)
 		at += run
 	}
+	b.countClasses(n)
 	start := len(dst)
 	dst = b.appendHead(dst)
 	for _, c := range b.count[1:b.nclasses] {

@@ -23,6 +23,12 @@ func predictAVX2(residuals, here, above, second unsafe.Pointer, pixel, n int, k 
 //go:noescape
 func packAVX2(tokens, residuals unsafe.Pointer, n int) int
 
+// classifyAVX2 writes the classes of sixteen times n groups, whose sums are those of eight bytes each. below has as many largest sums of classes as there are
+// bounds.
+//
+//go:noescape
+func classifyAVX2(classes, above unsafe.Pointer, n int, below *int16, bounds int)
+
 // expandAVX2 writes the residuals of n tokens, and returns how many it did: it stops as packAVX2 does.
 //
 //go:noescape
@@ -65,6 +71,18 @@ func (b *block) predictOne(s *span) {
 		s.pass(some)
 	}
 	b.predictFew(s, s.end-s.at)
+}
+
+// classify finds the classes of n tokens at at; the tokens of the row above are there.
+func (b *block) classify(at, n int) {
+	if !useAVX2 || n == 0 {
+		b.classifyFew(at, n)
+		return
+	}
+	times := (n/group + classSlack - 1) / classSlack
+	above := b.tokens[b.tokenAt+at-b.grid.row:][:times*classSlack*group]
+	classes := b.classes[at/group:][:times*classSlack]
+	classifyAVX2(unsafe.Pointer(&classes[0]), unsafe.Pointer(&above[0]), times, &b.below[0], b.nclasses-1)
 }
 
 // expand writes the residuals of the n samples at at, whole groups, in their places, from their tokens. When extra bytes are lacking, extraAt

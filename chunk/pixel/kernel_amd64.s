@@ -112,6 +112,44 @@ packDone:
 	MOVQ R10, ret+24(FP)
 	RET
 
+// func classifyAVX2(classes, above unsafe.Pointer, n int, below *int16, bounds int)
+TEXT ·classifyAVX2(SB), NOSPLIT, $0-40
+	MOVQ classes+0(FP), DI
+	MOVQ above+8(FP), SI
+	MOVQ n+16(FP), R8
+	MOVQ below+24(FP), R9
+	MOVQ bounds+32(FP), R10
+	VPXOR Y15, Y15, Y15
+
+classifyLoop:
+	VPSADBW (SI), Y15, Y0
+	VPSADBW 32(SI), Y15, Y1
+	VPSADBW 64(SI), Y15, Y2
+	VPSADBW 96(SI), Y15, Y3
+	VPACKUSDW Y1, Y0, Y0
+	VPACKUSDW Y3, Y2, Y2
+	VPACKUSDW Y2, Y0, Y0 // of each four groups two in the lower half, two in the upper one
+	VPXOR Y1, Y1, Y1
+	XORQ CX, CX
+
+classifyBounds:
+	VPBROADCASTW (R9)(CX*2), Y2
+	VPCMPGTW Y2, Y0, Y2
+	VPSUBW Y2, Y1, Y1
+	INCQ CX
+	CMPQ CX, R10
+	JLT classifyBounds
+	VPACKUSWB Y1, Y1, Y1
+	VEXTRACTI128 $1, Y1, X2
+	VPUNPCKLWD X2, X1, X1
+	VMOVDQU X1, (DI)
+	ADDQ $128, SI
+	ADDQ $16, DI
+	DECQ R8
+	JNZ classifyLoop
+	VZEROUPPER
+	RET
+
 // func expandAVX2(here, tokens unsafe.Pointer, n int) int
 TEXT ·expandAVX2(SB), NOSPLIT, $0-32
 	MOVQ here+0(FP), DI

@@ -16,3 +16,6 @@ func (b *block) restoreBoth(_, _ *span) {}
 
 // sum is sumFew.
 func (b *block) sum(sums []uint32, at int) { b.sumFew(sums, at) }
+
+// classify finds the classes of n tokens at at; the tokens of the row above are there.
+func (b *block) classify(at, n int) { b.classifyFew(at, n) }
