@@ -9,7 +9,7 @@ import (
 )
 
 // useAVX512 is a variable so that tests can compare both ways.
-var useAVX512 = cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VBMI && cpu.X86.HasBMI2
+var useAVX512 = cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VBMI && cpu.X86.HasAVX512VBMI2 && cpu.X86.HasBMI2
 
 // codeRun is how many symbols are a run of codeAVX512.
 const codeRun = 64

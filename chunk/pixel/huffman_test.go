@@ -210,3 +210,26 @@ func BenchmarkHuffman(b *testing.B) {
 		}
 	}
 }
+
+// TestHistogram: bytes are counted right whatever there is of them.
+func TestHistogram(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(9, 10))
+	for _, n := range []int{0, 1, 4095, 4096, 5000, 8191, 8192, 8193, 9000, sectionPart - 1, sectionPart} {
+		for _, spread := range []float64{0, 0.4, 30, 200, 1e9} { // from zeros only to 255 only
+			data := tokensLike(rnd, n, spread, []int{0, 1, 3, 300}[rnd.IntN(4)])
+			var got, want [256]uint32
+			for _, v := range data {
+				want[v]++
+			}
+			most, highest := slices.Max(want[:]), 0
+			for v, c := range want {
+				if c > 0 {
+					highest = v
+				}
+			}
+			if gotHighest, gotMost := histogram(&got, data); got != want || gotHighest != uint8(highest) || gotMost != int(most) {
+				t.Fatalf("%d bytes, spread %v: %v, %d, %d; want %v, %d, %d", n, spread, got, gotHighest, gotMost, want, highest, most)
+			}
+		}
+	}
+}
