@@ -3,3 +3,5 @@
 package pixel
 
 func setAVX2(bool) bool { return false }
+
+func setAVX512(bool) bool { return false }

@@ -2,7 +2,10 @@ package pixel
 
 // Portable has f run without the assembly.
 func Portable(f func()) {
-	was := setAVX2(false)
-	defer setAVX2(was)
+	avx2, avx512 := setAVX2(false), setAVX512(false)
+	defer func() {
+		setAVX2(avx2)
+		setAVX512(avx512)
+	}()
 	f()
 }

@@ -205,16 +205,29 @@ func (h *huffmanWriter) appendStreams(dst, data []byte) []byte {
 	return dst
 }
 
-// appendStream codes symbols, the last one first, and ends them with a one. Seven bits may be left of what came before, and four codes
-// have 44 at most.
+// appendStream codes symbols, the last one first, and ends them with a one.
 func (h *huffmanWriter) appendStream(dst, data []byte) []byte {
-	const most = (7 + 4*maxCodeBits + 7) / 8 // bytes that four symbols may fill
 	at := len(dst)
-	dst = slices.Grow(dst, (len(data)/4+2)*most+8)
-	out := dst[at:cap(dst)]
-	var word uint64
-	var n uint // bits of it
-	pos := 0
+	dst = slices.Grow(dst, (len(data)*maxCodeBits+7)/8+wordBytes)
+	w := bitWriter{out: dst[at:cap(dst)]}
+	h.put(&w, data)
+	binary.LittleEndian.PutUint64(w.out[w.pos:], w.word|1<<w.n)
+	return dst[:at+w.pos+1]
+}
+
+const wordBytes = 8
+
+// bitWriter writes bits, the lowest of each byte first.
+type bitWriter struct {
+	out  []byte // at least a word longer than what is written
+	pos  int    // where the next byte of out is
+	word uint64 // bits that are no whole byte yet
+	n    uint   // number of them
+}
+
+// putFew appends the codes of symbols, the last one first. Seven bits may be left of what came before, and four codes have 44 at most.
+func (h *huffmanWriter) putFew(w *bitWriter, data []byte) {
+	out, pos, word, n := w.out, w.pos, w.word, w.n
 	rest := len(data) &^ 3
 	for i := len(data) - 1; i >= rest; i-- {
 		c := h.code[data[i]]
@@ -233,7 +246,6 @@ func (h *huffmanWriter) appendStream(dst, data []byte) []byte {
 		word |= codes << (n & 63)
 		n += ab + cd
 	}
-	word |= 1 << (n & 63)
 	binary.LittleEndian.PutUint64(out[pos:], word)
-	return dst[:at+pos+int(n>>3)+1]
+	w.pos, w.word, w.n = pos+int(n>>3), word>>(n&0x38), n&7
 }

@@ -2,8 +2,10 @@ package pixel
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/huff0"
@@ -107,7 +109,7 @@ func TestCodesAreComplete(t *testing.T) {
 	}
 }
 
-// FuzzHuffman: what is coded is read back by another implementation.
+// FuzzHuffman: what is coded is read back by another implementation, and the same without assembly.
 func FuzzHuffman(f *testing.F) {
 	f.Add([]byte("abracadabra, abracadabra"))
 	f.Add(bytes.Repeat([]byte{0, 0, 1}, 5000))
@@ -115,6 +117,7 @@ func FuzzHuffman(f *testing.F) {
 		if len(data) == 0 || len(data) > sectionPart {
 			return
 		}
+		sameWithoutAssembly(t, data)
 		var h huffmanWriter
 		coded, ok := h.append(nil, data)
 		if !ok {
@@ -124,4 +127,109 @@ func FuzzHuffman(f *testing.F) {
 			t.Fatalf("%x is read as %x", data, back)
 		}
 	})
+}
+
+// TestCodeRuns: the code of symbols with and without assembly is the same, for every length, and wherever the rarest symbols are.
+func TestCodeRuns(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for n := range 1500 {
+		if n >= 600 && n%17 != 0 {
+			continue
+		}
+		for _, spread := range []float64{0.4, 3, 30, 90} {
+			data := tokensLike(rnd, n, spread, []int{0, 5, 300}[rnd.IntN(3)])
+			if n%3 == 0 {
+				slices.Sort(data) // so that the longest codes are beside each other
+			}
+			sameWithoutAssembly(t, data)
+		}
+	}
+	for _, n := range []int{sectionPart - 63, sectionPart} {
+		sameWithoutAssembly(t, tokensLike(rnd, n, 10, 100))
+	}
+}
+
+// TestCodeStaysInside: codes are written to no more memory than there may be, also where all have the greatest length.
+func TestCodeStaysInside(t *testing.T) {
+	var h huffmanWriter
+	for i := range h.code {
+		h.code[i] = code{uint16(i), maxCodeBits}
+	}
+	for n := 1; n < 700; n++ {
+		out := bytes.Repeat([]byte{0xa5}, (n*maxCodeBits+7)/8+wordBytes+200)
+		used := len(out) - 200
+		w := bitWriter{out: out[:used:used]}
+		h.put(&w, make([]byte, n))
+		if !bytes.Equal(out[used:], bytes.Repeat([]byte{0xa5}, 200)) {
+			t.Fatalf("%d symbols: written behind the memory given", n)
+		}
+		if got := 8*w.pos + int(w.n); got != n*maxCodeBits {
+			t.Fatalf("%d symbols: %d bits", n, got)
+		}
+	}
+}
+
+// sameWithoutAssembly codes data with and without assembly.
+func sameWithoutAssembly(t testing.TB, data []byte) {
+	t.Helper()
+	var h huffmanWriter
+	fast, ok := h.append([]byte("before"), data)
+	fast = append(fast, h.appendStreams(nil, data)...) // also of what is no smaller when coded
+	var slow []byte
+	var slowOK bool
+	Portable(func() {
+		slow, slowOK = h.append([]byte("before"), data)
+		slow = append(slow, h.appendStreams(nil, data)...)
+	})
+	if ok != slowOK || !bytes.Equal(fast, slow) {
+		t.Fatalf("%d bytes become %d, without assembly %d", len(data), len(fast), len(slow))
+	}
+}
+
+// BenchmarkHuffman counts and codes one class's tokens.
+func BenchmarkHuffman(b *testing.B) {
+	for _, spread := range []float64{0.4, 3, 12, 40} {
+		for _, n := range []int{1 << 10, 1 << 15, sectionPart} {
+			var h huffmanWriter
+			data := tokensLike(rand.New(rand.NewPCG(7, 8)), n, spread, 1000)
+			out, ok := h.append(nil, data)
+			if !ok {
+				b.Fatal("not smaller")
+			}
+			measure := func(part string, run func()) {
+				b.Run(fmt.Sprintf("bits=%.1f/size=%d/part=%s", 8*float64(len(out))/float64(n), n, part), func(b *testing.B) {
+					for b.Loop() {
+						run()
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/symbol")
+				})
+			}
+			measure("count", func() { histogram(&h.count, data) })
+			measure("code", func() { out = h.appendStreams(out[:0], data) })
+			measure("all", func() { out, _ = h.append(out[:0], data) })
+		}
+	}
+}
+
+// TestHistogram: bytes are counted right whatever there is of them.
+func TestHistogram(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(9, 10))
+	for _, n := range []int{0, 1, 4095, 4096, 5000, 8191, 8192, 8193, 9000, sectionPart - 1, sectionPart} {
+		for _, spread := range []float64{0, 0.4, 30, 200, 1e9} { // from zeros only to 255 only
+			data := tokensLike(rnd, n, spread, []int{0, 1, 3, 300}[rnd.IntN(4)])
+			var got, want [256]uint32
+			for _, v := range data {
+				want[v]++
+			}
+			most, highest := slices.Max(want[:]), 0
+			for v, c := range want {
+				if c > 0 {
+					highest = v
+				}
+			}
+			if gotHighest, gotMost := histogram(&got, data); got != want || gotHighest != uint8(highest) || gotMost != int(most) {
+				t.Fatalf("%d bytes, spread %v: %v, %d, %d; want %v, %d, %d", n, spread, got, gotHighest, gotMost, want, highest, most)
+			}
+		}
+	}
 }
