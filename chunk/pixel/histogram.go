@@ -5,7 +5,8 @@ import "encoding/binary"
 // counts are numbers of each byte, in eight parts that are to be added up.
 type counts [8][256]uint32
 
-// histogram makes count how often each byte is in data, and returns the highest one that is, and the number of the most frequent one.
+// histogram makes count how often each byte is in data, sectionPart bytes at most, and returns the highest one that is, and the number of the
+// most frequent one.
 func histogram(count *[256]uint32, data []byte) (highest uint8, most int) {
 	clear(count[:])
 	if len(data) >= 16*len(count) {

@@ -21,7 +21,9 @@ const (
 type huffmanWriter struct {
 	count   [256]uint32 // of each byte
 	byCount [256]uint8  // the bytes that occur, the rarest first
-	work    [256]uint32
+	leaves  [258]uint32 // see depths
+	trees   [257]uint32
+	parents [257]uint32
 	code    [256]code // of each byte
 	weights [256]byte
 	fse     fse.Scratch
@@ -86,76 +88,74 @@ func (h *huffmanWriter) build(n, size int) (longest int) {
 // lengths returns how many codes there are of each length, none longer than limit. Where the rarest symbols would have longer ones, they
 // count as more frequent than they are: by so much, to a quarter, as it takes.
 func (h *huffmanWriter) lengths(used, size, limit int) (lengths [maxCodeBits + 1]uint32) {
-	counts := h.work[:used]
 	for floor := uint32(1); ; floor += floor/4 + 1 {
 		for i, symbol := range h.byCount[:used] {
-			counts[i] = max(h.count[symbol], floor)
+			h.leaves[i] = max(h.count[symbol], floor)
 		}
-		depths(counts)
-		if int(counts[0]) <= limit {
+		if h.depths(used) <= limit {
 			break
 		}
 		floor = max(floor, uint32(size)>>(limit+1))
 	}
-	for _, depth := range counts {
-		lengths[depth]++
+	var nodes [maxCodeBits + 1]uint32 // of each depth
+	for _, depth := range h.parents[:used-1] {
+		nodes[depth]++
+	}
+	for k := 1; k <= limit; k++ {
+		lengths[k] = 2*nodes[k-1] - nodes[k]
 	}
 	return lengths
 }
 
-// sort puts the symbols below n that occur into byCount, and their numbers into work. Higher ones are rarer, most of the time.
+// sort puts the symbols below n that occur into byCount; of some that do as often, the highest one is first. Higher ones are rarer, most
+// of the time.
 func (h *huffmanWriter) sort(n int) (used int) {
+	keys := &h.leaves
 	for symbol := n - 1; symbol >= 0; symbol-- {
 		c := h.count[symbol]
 		if c == 0 {
 			continue
 		}
+		key := c<<8 | uint32(^uint8(symbol))
 		i := used
-		for ; i > 0 && h.work[i-1] > c; i-- {
-			h.work[i], h.byCount[i] = h.work[i-1], h.byCount[i-1]
+		for ; i > 0 && keys[i-1] > key; i-- {
+			keys[i] = keys[i-1]
 		}
-		h.work[i], h.byCount[i] = c, uint8(symbol)
+		keys[i] = key
 		used++
+	}
+	for i, key := range keys[:used] {
+		h.byCount[i] = ^uint8(key)
 	}
 	return used
 }
 
-// depths replaces two or more numbers in ascending order by the depths of their leaves in a Huffman tree (A. Moffat, J. Katajainen:
-// In-place calculation of minimum-redundancy codes, 1995).
-func depths(a []uint32) {
-	n := len(a)
-	leaf, root := 0, 0
-	take := func(next int) uint32 { // the smaller of the next leaf and the next tree, whose parent is to be at next
-		if leaf >= n || root < next && a[root] <= a[leaf] {
-			v := a[root]
-			a[root] = uint32(next)
-			root++
-			return v
-		}
-		leaf++
-		return a[leaf-1]
-	}
+// depths makes a Huffman tree of n leaves, two or more in ascending order, and returns the depth of the deepest ones. It leaves the depths of
+// the n-1 inner nodes in parents. Each tree is made of two leaves, two trees or one of each, whichever are least: without a branch, which could
+// not be foreseen.
+func (h *huffmanWriter) depths(n int) int {
+	const none = 1 << 30 // more than all leaves together
+	leaves, trees, parents := h.leaves[:n+2], h.trees[:n+1], h.parents[:n+1]
+	leaves[n], leaves[n+1] = none, none
+	trees[0], trees[1] = none, none
+	leaf, tree := 0, 0
 	for next := range n - 1 {
-		first := take(next)
-		a[next] = first + take(next)
+		l, m, t, u := leaves[leaf], leaves[leaf+1], trees[tree], trees[tree+1]
+		parents[tree], parents[tree+1] = uint32(next), uint32(next) // until they are taken
+		trees[next], trees[next+1] = min(l+m, l+t, t+u), none
+		taken := 1 + less(m, t) - less(u, l+1) // leaves, of the two
+		leaf += taken
+		tree += 2 - taken
 	}
-	a[n-2] = 0 // from here on the depths of inner nodes
-	for next := n - 3; next >= 0; next-- {
-		a[next] = a[a[next]] + 1
+	parents[n-2] = 0 // from here on the depths of inner nodes
+	for i := n - 3; i >= 0; i-- {
+		parents[i] = parents[parents[i]] + 1
 	}
-	inner, at := n-2, n-1
-	for available, depth := 1, uint32(0); available > 0; depth++ {
-		nodes := 0
-		for ; inner >= 0 && a[inner] == depth; inner-- {
-			nodes++
-		}
-		for range available - nodes {
-			a[at] = depth
-			at--
-		}
-		available = 2 * nodes
-	}
+	return int(parents[0]) + 1
 }
+
+// less is 1, or 0 when a is not less than b.
+func less(a, b uint32) int { return int((uint64(a) - uint64(b)) >> 63) }
 
 // longestFor is the length from which on longer codes are not worth their place in the tree's description.
 func longestFor(size, symbols int) int {

@@ -205,6 +205,7 @@ func BenchmarkHuffman(b *testing.B) {
 				})
 			}
 			measure("count", func() { histogram(&h.count, data) })
+			measure("build", func() { h.build(len(h.count), n) })
 			measure("code", func() { out = h.appendStreams(out[:0], data) })
 			measure("all", func() { out, _ = h.append(out[:0], data) })
 		}
