@@ -20,10 +20,10 @@ type block struct {
 	before    int    // samples of the stream before the block
 	tokens    []byte
 	tokenAt   int
-	classes   []byte         // of each group
-	residuals [maxRun]uint16 // of a run, zig-zagged, where a kernel makes tokens from them
-	extra     []byte         // extra bytes; when decoding, with slack behind them
-	extraAt   int            // how many of them are read
+	classes   []byte                 // of each group
+	residuals [maxRun + group]uint16 // of a run, zig-zagged, where a kernel makes tokens from them
+	extra     []byte                 // extra bytes; when decoding, with slack behind them
+	extraAt   int                    // how many of them are read
 
 	ntaps, nsets, nclasses int
 	sets                   [maxSets]weights

@@ -56,21 +56,25 @@ const stretch = 16
 // kernelSamples is how many samples the kernels do at once.
 const kernelSamples = 16
 
-// predictOne is predictFew, with AVX2 where there is enough for it.
+// predictOne is predictSpan for one set of at most kernelTaps. The kernel may do a group too many, of which nothing is made: no sample here waits for
+// another one.
 func (b *block) predictOne(s *span) {
-	if some := (s.end - s.at) &^ (kernelSamples - 1); useAVX2 && some > 0 {
-		here, tokens, row := b.pointers(s.at, some)
-		residuals := unsafe.Pointer(&b.residuals[:some][0])
-		predictAVX2(residuals, here, unsafe.Add(here, row), unsafe.Add(here, 2*row), 2*b.grid.step, some, &b.forward, s.edge)
-		for n := 0; n < some; {
-			n += packAVX2(unsafe.Add(tokens, n), unsafe.Add(residuals, 2*n), some-n)
-			for end := min(n+stretch, some); n < end; n += 4 {
-				put4(unsafe.Add(tokens, n), b.token4(at8(residuals, 2*n)))
-			}
-		}
-		s.pass(some)
+	n := s.end - s.at
+	if !useAVX2 || n == 0 {
+		b.predictFew(s, n)
+		return
 	}
-	b.predictFew(s, s.end-s.at)
+	all := (n + kernelSamples - 1) &^ (kernelSamples - 1)
+	here, tokens, row := b.pointers(s.at, all)
+	residuals := unsafe.Pointer(&b.residuals[:all][0])
+	predictAVX2(residuals, here, unsafe.Add(here, row), unsafe.Add(here, 2*row), 2*b.grid.step, all, &b.forward, s.edge)
+	for done := 0; done < n; {
+		done += packAVX2(unsafe.Add(tokens, done), unsafe.Add(residuals, 2*done), n-done)
+		for end := min(done+stretch, n); done < end; done += 4 {
+			put4(unsafe.Add(tokens, done), b.token4(at8(residuals, 2*done)))
+		}
+	}
+	s.pass(n)
 }
 
 // classify finds the classes of n tokens at at; the tokens of the row above are there.
