@@ -32,6 +32,7 @@ type options struct {
 	megabytes  int    // of the generated corpus
 	rounds     int
 	pause      time.Duration
+	cold       bool
 	tools      *regexp.Regexp
 	orthokeep  string
 	dir        string
@@ -47,6 +48,7 @@ func main() {
 	flag.DurationVar(&o.pause, "pause", 65*time.Second, "time between the rounds, after what they leave was removed")
 	flag.StringVar(&o.orthokeep, "orthokeep", "./orthokeep", "the `program` to compare with the others")
 	flag.StringVar(&o.dir, "dir", "", "`folder` for corpus and repositories, kept at the end (default: a temporary one)")
+	flag.BoolVar(&o.cold, "cold", false, "have the system forget all files before each command, which root may do")
 	flag.BoolVar(&o.corpusOnly, "corpus-only", false, "make the corpus in -dir and stop; another run with the same -dir takes it as it is")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -89,6 +91,9 @@ func run(ctx context.Context, o options) (err error) {
 	all, err := findTools(ctx, o)
 	if err != nil {
 		return err
+	}
+	for _, t := range all {
+		t.cold = o.cold
 	}
 	if err := measureAll(ctx, c, all, o.rounds, o.pause, filepath.Join(o.dir, "work")); err != nil {
 		return err

@@ -50,6 +50,11 @@ func (t *tool) run(ctx context.Context, c command, p places) (cost, error) {
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	syncAll()
+	if t.cold {
+		if err := forgetFiles(); err != nil {
+			return cost{}, fmt.Errorf("have the system forget files: %w", err)
+		}
+	}
 	began := time.Now()
 	if err := cmd.Run(); err != nil {
 		return cost{}, fmt.Errorf("%s: %s: %w: %s", t.name, strings.Join(args, " "), err, last(said.String(), 2000))

@@ -2,5 +2,10 @@
 
 package main
 
+import "errors"
+
 // syncAll does nothing here.
 func syncAll() {}
+
+// forgetFiles is not supported.
+func forgetFiles() error { return errors.ErrUnsupported }

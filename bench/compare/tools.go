@@ -30,6 +30,7 @@ type tool struct {
 	env      []string
 	ours     bool
 	plain    bool // it does not compress: no ratio is taken to it
+	cold     bool // files are not in memory when a command begins
 
 	missing bool
 	says    string     // its version
