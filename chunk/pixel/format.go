@@ -79,7 +79,8 @@ func formatOf(src []byte, l Layout) (*format, bool) {
 	f.grid.row *= (minRow + f.grid.row - 1) / f.grid.row
 	f.grid.first = noEdges
 	if f.grid.step == 1 {
-		f.grid.first = (l.Columns - (phase+f.lead)/bytes%l.Columns) % l.Columns
+		at := int((l.Phase + int64(f.lead)) / int64(bytes) % int64(l.Columns)) // of the first sample in its row
+		f.grid.first = (l.Columns - at) % l.Columns
 	}
 	n := f.samples(len(src))
 	if len(src) <= f.lead || n < 64 || f.grid.row > n {

@@ -202,6 +202,30 @@ func TestPortable(t *testing.T) {
 	}
 }
 
+// TestEdgesFollowPhase: where an image is cut within a row, its rows begin where the phase says, so that the noise at the end of one does not
+// spoil what is predicted at the begin of the next.
+func TestEdgesFollowPhase(t *testing.T) {
+	r := rand.New(rand.NewPCG(19, 20))
+	const columns, cut = 64, 24
+	src := samples16(2*columns*500, func(i int) int {
+		if i%columns >= columns-4 {
+			return r.IntN(1 << 12)
+		}
+		return 1000 + i/columns + r.IntN(3)
+	})[2*cut:]
+	var enc pixel.Encoder
+	size := func(phase int64) int {
+		coded, ok := enc.Encode(nil, src, pixel.Layout{Bits: 16, Columns: columns, Samples: 1, Phase: phase})
+		if !ok {
+			t.Fatal("refused")
+		}
+		return len(coded)
+	}
+	if right, wrong := size(2*cut), size(2*cut+columns); right+40 > wrong {
+		t.Errorf("%d bytes with the right phase, %d with a wrong one", right, wrong)
+	}
+}
+
 // TestPortableWidths is TestPortable for rows of all kinds: shorter than what the assembly does at once, odd, and longer than a block's half.
 func TestPortableWidths(t *testing.T) {
 	r := rand.New(rand.NewPCG(17, 18))
