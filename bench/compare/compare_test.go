@@ -36,7 +36,7 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := measureAll(t.Context(), c, all, o.rounds, o.pause, filepath.Join(o.dir, "work")); err != nil {
+	if err := measureAll(t.Context(), c, all, o); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer

@@ -32,7 +32,7 @@ type options struct {
 	megabytes  int    // of the generated corpus
 	rounds     int
 	pause      time.Duration
-	cold       bool
+	cold, full bool
 	tools      *regexp.Regexp
 	orthokeep  string
 	dir        string
@@ -49,6 +49,7 @@ func main() {
 	flag.StringVar(&o.orthokeep, "orthokeep", "./orthokeep", "the `program` to compare with the others")
 	flag.StringVar(&o.dir, "dir", "", "`folder` for corpus and repositories, kept at the end (default: a temporary one)")
 	flag.BoolVar(&o.cold, "cold", false, "have the system forget all files before each command, which root may do")
+	flag.BoolVar(&o.full, "full", false, "fill the memory that is free with a file before each round, which takes as much space on disk")
 	flag.BoolVar(&o.corpusOnly, "corpus-only", false, "make the corpus in -dir and stop; another run with the same -dir takes it as it is")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -95,7 +96,7 @@ func run(ctx context.Context, o options) (err error) {
 	for _, t := range all {
 		t.cold = o.cold
 	}
-	if err := measureAll(ctx, c, all, o.rounds, o.pause, filepath.Join(o.dir, "work")); err != nil {
+	if err := measureAll(ctx, c, all, o); err != nil {
 		return err
 	}
 	return printTable(os.Stdout, c, all, o.rounds)

@@ -46,24 +46,31 @@ type sample struct {
 // measureAll goes through all rounds. The samples are those of each tool and step. What the tools leave is removed after a round, and then
 // nothing happens for a pause: ext4 looks at the inodes that were deleted in the last minute whenever it makes one, and who comes next would
 // pay for that.
-func measureAll(ctx context.Context, c *corpus, all []*tool, rounds int, pause time.Duration, dir string) error {
+func measureAll(ctx context.Context, c *corpus, all []*tool, o options) error {
+	dir, full := filepath.Join(o.dir, "work"), filepath.Join(o.dir, "full")
 	defer os.RemoveAll(dir)
-	for round := range rounds {
+	defer os.Remove(full)
+	for round := range o.rounds {
 		if err := os.RemoveAll(dir); err != nil { // of the round before, or of a run that was cut off
 			return err
 		}
 		if round > 0 {
 			select {
-			case <-time.After(pause):
+			case <-time.After(o.pause):
 			case <-ctx.Done():
 				return ctx.Err()
+			}
+		}
+		if o.full {
+			if err := fillMemory(ctx, full); err != nil {
+				return fmt.Errorf("fill memory: %w", err)
 			}
 		}
 		for i, t := range all {
 			if t.missing {
 				continue
 			}
-			fmt.Fprintf(os.Stderr, "round %d of %d: %s", round+1, rounds, t.name)
+			fmt.Fprintf(os.Stderr, "round %d of %d: %s", round+1, o.rounds, t.name)
 			if err := t.measure(ctx, c, filepath.Join(dir, strconv.Itoa(i))); err != nil {
 				return fmt.Errorf("round %d: %w", round+1, err)
 			}
