@@ -12,7 +12,6 @@ const (
 	maxClasses = 16
 	maxSets    = 8
 	maxBand    = 22 // one more than the largest band
-	maxSum     = 8 * 255
 )
 
 // windowSum adds the eight bytes of v.

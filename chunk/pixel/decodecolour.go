@@ -19,16 +19,8 @@ func (b *block) restoreColour(n int) {
 func (b *block) sumFew(sums []uint32, at int) {
 	p := 2 * (b.sampleAt + at)
 	for ; len(sums) >= 4; p, sums = p+8, sums[4:] {
-		even, odd := uint64(halfLanes), uint64(halfLanes)
-		for t := 1; t < b.ntaps; t++ {
-			if taps[t].dy == 0 {
-				continue
-			}
-			w := b.wideSets[0][t] << 4
-			v := load(b.samples, p+2*b.grid.offset(t))
-			even += v & evenLanes * w
-			odd += v >> 16 & evenLanes * w
-		}
+		even, odd := b.tapsAbove(p, &b.wideSets[0])
+		even, odd = even<<4+halfLanes, odd<<4+halfLanes
 		e := load(b.samples, p)
 		sums[0], sums[1] = uint32(even)+uint32(e)<<16, uint32(odd)+uint32(e)&^0xffff
 		sums[2], sums[3] = uint32(even>>32)+uint32(e>>32)<<16, uint32(odd>>32)+uint32(e>>32)&^0xffff

@@ -10,7 +10,7 @@ func (b *block) restore(n int) {
 	switch {
 	case b.grid.step == 1:
 		b.restoreRows(n)
-	case b.nsets == 1 && b.ntaps <= kernelTaps:
+	case b.forKernel():
 		b.restoreColour(n)
 	default:
 		for i := 0; i < n; i += 4 {
@@ -25,15 +25,15 @@ func (b *block) restoreRows(n int) {
 	for upper.end < n {
 		lower := b.span(upper.end, n)
 		b.restoreBoth(&upper, &lower)
-		b.restoreSpan(&upper, upper.end-upper.at)
+		b.restoreSpan(&upper, upper.len())
 		upper = lower
 	}
-	b.restoreSpan(&upper, upper.end-upper.at)
+	b.restoreSpan(&upper, upper.len())
 }
 
 // restoreSpan restores the first n samples of a span, whole groups, and leaves the others.
 func (b *block) restoreSpan(s *span, n int) {
-	if b.nsets == 1 && b.ntaps <= kernelTaps {
+	if b.forKernel() {
 		b.restoreOne(s, n)
 	} else {
 		b.restoreFew(s, n)
@@ -57,7 +57,18 @@ func (b *block) restoreGroup(i int) {
 	step := b.grid.step
 	p := 2 * (b.sampleAt + i)
 	e := load(b.samples, p)
-	even, odd := uint64(biasLanes), uint64(biasLanes)
+	even, odd := b.tapsAbove(p, w)
+	even, odd = even+biasLanes, odd+biasLanes
+	for k, sum := range [4]uint32{uint32(even), uint32(odd), uint32(even >> 32), uint32(odd >> 32)} {
+		q := p + 2*k
+		sum += uint32(w[0])*sample(b.samples, q-2*step) + uint32(w[4])*sample(b.samples, q-4*step) +
+			uint32(w[10])*sample(b.samples, q-6*step)
+		binary.LittleEndian.PutUint16(b.samples[q:], uint16(sum>>weightBits)+uint16(e>>(16*k)))
+	}
+}
+
+// tapsAbove adds up the taps of the two rows above for the four samples at p in samples, under any grid and weights.
+func (b *block) tapsAbove(p int, w *wideWeights) (even, odd uint64) {
 	for t := 1; t < b.ntaps; t++ {
 		if taps[t].dy == 0 {
 			continue
@@ -66,12 +77,7 @@ func (b *block) restoreGroup(i int) {
 		even += v & evenLanes * w[t]
 		odd += v >> 16 & evenLanes * w[t]
 	}
-	for k, sum := range [4]uint32{uint32(even), uint32(odd), uint32(even >> 32), uint32(odd >> 32)} {
-		q := p + 2*k
-		sum += uint32(w[0])*sample(b.samples, q-2*step) + uint32(w[4])*sample(b.samples, q-4*step) +
-			uint32(w[10])*sample(b.samples, q-6*step)
-		binary.LittleEndian.PutUint16(b.samples[q:], uint16(sum>>weightBits)+uint16(e>>(16*k)))
-	}
+	return even, odd
 }
 
 func sample(b []byte, i int) uint32 { return uint32(binary.LittleEndian.Uint16(b[i:])) }

@@ -4,7 +4,7 @@
 // so, and the caller takes another way. A Decoder gives the bytes back. FORMAT.md has the stream, byte by byte.
 //
 // Samples are predicted from their neighbours by weights fitted to each block, and what remains is coded with a Huffman table
-// for each of several classes of neighbourhood. All is done in portable Go; on amd64, assembly does the two inner loops of
-// the default level with AVX2, and counts and codes symbols with AVX-512, and writes the same bytes. The build tag purego leaves it out;
+// for each of several classes of neighbourhood. All is done in portable Go; on amd64, assembly does the inner loops of
+// the default level and of fast with AVX2, and counts and codes symbols with AVX-512, and writes the same bytes. The build tag purego leaves it out;
 // noasm, which klauspost/compress knows too, also leaves out the assembly of the entropy coder.
 package pixel

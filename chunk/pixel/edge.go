@@ -62,6 +62,8 @@ func (b *block) left(s *span) (x [reach]uint32) {
 	return x
 }
 
+func (s *span) len() int { return s.end - s.at }
+
 // pass takes the first n samples away.
 func (s *span) pass(n int) {
 	s.at += n

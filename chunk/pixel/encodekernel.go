@@ -17,10 +17,10 @@ func (b *block) predict(at, n int) {
 
 // predictSpan is predict for one span, which then is empty.
 func (b *block) predictSpan(s *span) {
-	if b.nsets == 1 && b.ntaps <= kernelTaps {
+	if b.forKernel() {
 		b.predictOne(s)
 	} else {
-		b.predictFew(s, s.end-s.at)
+		b.predictFew(s, s.len())
 	}
 }
 

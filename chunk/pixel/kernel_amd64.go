@@ -59,7 +59,7 @@ const kernelSamples = 16
 // predictOne is predictSpan for one set of at most kernelTaps. The kernel may do a group too many, of which nothing is made: no sample here waits for
 // another one.
 func (b *block) predictOne(s *span) {
-	n := s.end - s.at
+	n := s.len()
 	if !useAVX2 || n == 0 {
 		b.predictFew(s, n)
 		return
@@ -121,14 +121,14 @@ func (b *block) restoreOne(s *span, n int) {
 // restoreBoth restores what it can of a row and of the one below side by side. The upper one has to be ahead by as much as the lower one's
 // neighbours reach: the sums of sixteen samples take those above them and two more.
 func (b *block) restoreBoth(upper, lower *span) {
-	if !useAVX2 || b.nsets > 1 || b.ntaps > kernelTaps {
+	if !useAVX2 || !b.forKernel() {
 		return
 	}
 	ahead := lower.at - b.grid.row + kernelSamples + 2 - upper.at
 	if ahead > 0 {
-		b.restoreSpan(upper, min(padded(ahead), upper.end-upper.at))
+		b.restoreSpan(upper, min(padded(ahead), upper.len()))
 	}
-	n := min(upper.end-upper.at, lower.end-lower.at) &^ (kernelSamples - 1)
+	n := min(upper.len(), lower.len()) &^ (kernelSamples - 1)
 	if n == 0 {
 		return
 	}

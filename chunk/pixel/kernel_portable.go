@@ -3,7 +3,7 @@
 package pixel
 
 // predictOne is predictFew.
-func (b *block) predictOne(s *span) { b.predictFew(s, s.end-s.at) }
+func (b *block) predictOne(s *span) { b.predictFew(s, s.len()) }
 
 // expand is expandFew.
 func (b *block) expand(at, n int) { b.expandFew(at, n) }

@@ -11,9 +11,9 @@ import (
 // one, having checked that from two rows and a pixel above to n samples on, all is there. n is not 0.
 func (b *block) pointers(at, n int) (here, tokens unsafe.Pointer, above int) {
 	p, row := 2*(b.sampleAt+at), 2*b.grid.row
-	reach := 2*row + 2*b.grid.step
-	s := b.samples[p-reach : p+2*n]
-	return unsafe.Pointer(&s[reach]), unsafe.Pointer(&b.tokens[b.tokenAt+at:][:n][0]), -row
+	back := 2*row + 2*b.grid.step
+	s := b.samples[p-back : p+2*n]
+	return unsafe.Pointer(&s[back]), unsafe.Pointer(&b.tokens[b.tokenAt+at:][:n][0]), -row
 }
 
 // at8 reads eight bytes i bytes after p.

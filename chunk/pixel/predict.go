@@ -6,8 +6,8 @@ import "encoding/binary"
 //
 //	p = floor((2048 + Σ weight·neighbour) / 4096) mod 65536
 //
-// Neighbours lie before the sample in one linear run of samples; rows are not treated apart, so that a chunk may begin
-// anywhere. Σ|weight| is bounded by maxWeight: a sum of 16-bit samples then lies within ±1.84e9, and with sumBias and a
+// Neighbours lie before the sample in one linear run of samples, so that a chunk may begin anywhere; only edges tell rows
+// apart. Σ|weight| is bounded by maxWeight: a sum of 16-bit samples then lies within ±1.84e9, and with sumBias and a
 // residual added to it between 0 and 2^32, so that two sums fit side by side into a 64-bit word.
 const (
 	weightBits = 12
@@ -26,6 +26,9 @@ const maxTaps = len(taps)
 
 // kernelTaps is how many taps the assembly knows. They reach two pixels to each side in the row above, and one in the second one.
 const kernelTaps = 10
+
+// forKernel reports whether the assembly knows the block's weights: one set, of as few taps.
+func (b *block) forKernel() bool { return b.nsets == 1 && b.ntaps <= kernelTaps }
 
 // grid is how neighbours are found in the linear run of samples.
 type grid struct {
